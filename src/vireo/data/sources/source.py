@@ -1,0 +1,51 @@
+"""What every reader of a layout offers: examples by number, images and targets apart."""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from jaxtyping import UInt8
+
+Target = np.ndarray | int | float
+
+
+class Source(ABC):
+    """An ordered set of examples on disk or in memory.
+
+    Attributes:
+        name: for messages and tables.
+        targets: the targets its examples have. The usual names and kinds: "class", "count" (int);
+            "mask", "instances" (integers [height, width]); "depth" (float32 metres [height, width],
+            NaN where invalid).
+        class_names: names of the codes of "class" or "mask", where known.
+        digest: identifies the examples and their order: relative names, sizes and options; never an
+            absolute path.
+    """
+
+    name: str
+    targets: tuple[str, ...]
+    class_names: tuple[str, ...]
+    digest: str
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of examples."""
+
+    @abstractmethod
+    def frames(self, index: int) -> tuple[UInt8[np.ndarray, "height width 3"], ...]:
+        """Decode the images of one example.
+
+        Raises:
+            DataError: a file is missing or broken; the message names it.
+        """
+
+    @abstractmethod
+    def target(self, index: int, name: str) -> Target:
+        """Return one target of one example; cheap where no image has to be decoded.
+
+        Raises:
+            DataError: the source has no such target, or its file is missing or broken.
+        """
+
+    @abstractmethod
+    def label(self, index: int) -> str:
+        """Return what a person calls this example (a relative file name)."""

@@ -1,0 +1,89 @@
+"""What every pre-training algorithm offers to the loop."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from vireo.data.batch import ViewBatch
+from vireo.data.views.recipe import ViewRecipe
+from vireo.encoders.encoder import Encoder
+from vireo.records import OptimizerSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a run is, as methods and schedules see it.
+
+    Attributes:
+        step, num_steps: optimiser steps done, and in the whole run.
+        epoch: epochs done, as an integer; num_epochs in the whole run.
+    """
+
+    step: int
+    num_steps: int
+    epoch: int
+    num_epochs: int
+
+    @property
+    def fraction(self) -> float:
+        """Share of the run that is done, in [0, 1]."""
+        return self.step / self.num_steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Losses:
+    """What one forward gives.
+
+    Attributes:
+        total: the scalar to differentiate, float32.
+        terms: named scalars to log (detached): parts of the loss, similarities, usage of
+            prototypes.
+        features: detached pooled features of one view [batch, dim], for the collapse monitors.
+        pending: tensors that `after_step` will put into queues, banks or centres. Forward itself
+            changes no state but batch-norm statistics, so that a failed step can be repeated.
+    """
+
+    total: Tensor
+    terms: Mapping[str, Tensor]
+    features: Tensor
+    pending: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Method(nn.Module, ABC):
+    """A pre-training algorithm around one encoder. Final classes only, one a file.
+
+    The loop calls, in this order, every step: `before_step`, `forward`, backward, `after_backward`,
+        the optimiser's
+    step, `after_step`. All state lives in parameters and buffers (persistent), so `state_dict`
+    resumes it exactly.
+
+    Attributes:
+        Settings: frozen dataclass of the method's own settings with its paper's defaults.
+        encoder: the network that is kept.
+        views: recipe of the instance; depends on the settings.
+    """
+
+    Settings: ClassVar[type[Any]]
+    encoder: Encoder
+    views: ViewRecipe
+
+    @classmethod
+    @abstractmethod
+    def published_optimizer(cls, batch_size: int) -> OptimizerSettings:
+        """Return the paper's optimiser, its rate scaled to `batch_size` by the paper's rule."""
+
+    @abstractmethod
+    def forward(self, batch: ViewBatch) -> Losses:
+        """Return the losses; changes no state but batch-norm statistics."""
+
+    def before_step(self, progress: Progress) -> None:
+        """Update what the forward reads: momentum encoder, prototype norms."""
+
+    def after_backward(self, progress: Progress) -> None:
+        """Change gradients before the optimiser uses them: frozen prototypes, clipping."""
+
+    def after_step(self, progress: Progress, pending: Mapping[str, Tensor]) -> None:
+        """Store what the step produced: queue, bank, centre."""

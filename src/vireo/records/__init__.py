@@ -1,0 +1,25 @@
+"""The narrow waist: frozen, torch-free records, stored, hashed, printed and compared."""
+
+from vireo.records.cards import DatasetCard, EncoderCard, EncoderSpec
+from vireo.records.datasets import Carve, DatasetSpec
+from vireo.records.rows import BlockKey, Cost, ResultRow, RowKey, SimilarityRow
+from vireo.records.settings import OptimizerSettings, PretrainSettings, ProbeSettings, StudyPlan
+from vireo.records.task import Task
+
+__all__ = [
+    "BlockKey",
+    "Carve",
+    "Cost",
+    "DatasetCard",
+    "DatasetSpec",
+    "EncoderCard",
+    "EncoderSpec",
+    "OptimizerSettings",
+    "PretrainSettings",
+    "ProbeSettings",
+    "ResultRow",
+    "RowKey",
+    "SimilarityRow",
+    "StudyPlan",
+    "Task",
+]

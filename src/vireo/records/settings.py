@@ -1,0 +1,108 @@
+"""The settings of the three stages. Required facts have no default; the rest follow the papers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from vireo.records.cards import EncoderSpec
+from vireo.records.datasets import DatasetSpec
+from vireo.records.task import Task
+
+MethodOption = str | int | float | bool | tuple[int, ...] | tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSettings:
+    """Optimiser and schedule of pre-training; every method has a function giving its paper's.
+
+    Attributes:
+        name: "sgd" or "larc" (SGD with layer-wise rates, You et al. 2017, as SwAV uses it).
+        schedule: of the learning rate, from `learning_rate` to `final_learning_rate`.
+        milestones: shares of the run at which a step schedule multiplies by 0.1.
+        schedule_unit: whether the rate changes every step or every epoch, as the method's paper has
+            it.
+        trust: LARC's trust coefficient.
+    """
+
+    name: Literal["sgd", "larc"] = "sgd"
+    learning_rate: float
+    final_learning_rate: float = 0.0
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float
+    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    schedule_unit: Literal["step", "epoch"] = "epoch"
+    milestones: tuple[float, ...] = ()
+    warmup_epochs: float = 0.0
+    warmup_learning_rate: float = 0.0
+    trust: float = 0.001
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainSettings:
+    """One pre-training run. Its digest names the run.
+
+    Attributes:
+        data: a dataset's name or spec; the split "train" is used.
+        options: settings of the method that differ from its paper's (queue_size, temperature, ...).
+        optimizer: None means the method's published one, scaled to the batch size by its paper's
+            rule.
+        image_size: side of the full-resolution views; crops of other sizes follow from the method.
+        engine: of the views: "torch" (batched, on the device) or "opencv" (in loader workers);
+            "auto" takes torch on a GPU and opencv on a CPU.
+    """
+
+    method: str
+    architecture: str
+    data: str | DatasetSpec
+    epochs: int
+    batch_size: int
+    image_size: int
+    options: Mapping[str, MethodOption] = field(default_factory=dict)
+    optimizer: OptimizerSettings | None = None
+    engine: Literal["auto", "torch", "opencv"] = "auto"
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeSettings:
+    """How heads are trained on a frozen encoder, and how the reported score is chosen.
+
+    Attributes:
+        protocol: "paper": published hyper-parameters, last epoch, all training examples. "tuned":
+            learning rate and weight decay chosen on a validation split, per encoder.
+        scoring: "standard", or "released" (the study's released code's rules).
+        seeds: one head and one result row each.
+        learning_rates, weight_decays: the grid of "tuned", as factors of the task's rate and as
+            values.
+        validation: share carved from train where the dataset has no split "val".
+        resamples: bootstrap draws over test examples for the interval; level: its coverage.
+    """
+
+    protocol: Literal["paper", "tuned"] = "tuned"
+    scoring: Literal["standard"] = "standard"
+    seeds: tuple[int, ...] = (0,)
+    learning_rates: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+    weight_decays: tuple[float, ...] = (0.0, 1e-4, 1e-2)
+    validation: float = 0.2
+    resamples: int = 1000
+    level: float = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyPlan:
+    """A grid: encoders (opened or pre-trained here) times tasks.
+
+    Attributes:
+        pretrain: encoder name to the run that makes it.
+        baseline: name of the encoder that normalised scores are relative to; empty means no
+            normalisation.
+    """
+
+    name: str
+    summary: str
+    tasks: tuple[Task, ...]
+    encoders: tuple[EncoderSpec, ...] = ()
+    pretrain: Mapping[str, PretrainSettings] = field(default_factory=dict)
+    probe: ProbeSettings = field(default_factory=ProbeSettings)
+    baseline: str = ""
