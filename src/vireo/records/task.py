@@ -19,8 +19,8 @@ class Task:
         head, loss, metric: names of the catalogues in `tasks`.
         higher_is_better: of the metric's raw value; the stored score is negated where it is false.
         unit: of the raw value ("share", "m", "px").
-        input_size: height and width images are resized to; None means the size each encoder was
-            trained at.
+        input_size: height and width images are resized to; "encoder" means the size that each
+            encoder was trained at.
         frames: images an example has.
         ignore_index: label code that counts neither in loss nor metric.
         class_weights: of the loss, one a class; empty means all one.
@@ -44,7 +44,7 @@ class Task:
     epochs: int
     higher_is_better: bool = True
     unit: str = "share"
-    input_size: tuple[int, int] | None = (224, 224)
+    input_size: tuple[int, int] | Literal["encoder"] = (224, 224)
     frames: int = 1
     batch_size: int = 32
     learning_rate: float = 3e-4
