@@ -40,14 +40,15 @@ def test_every_shown_command_parses(line):
     from vireo.cli.main import app
 
     command = typer.main.get_command(app)
-    words = shlex.split(line)[1:]
-    with command.make_context("vireo", words, resilient_parsing=False) as context:
-        while hasattr(command, "get_command") and context.protected_args:
-            name = context.protected_args[0]
-            command = command.get_command(context, name)
-            assert command is not None, f"no verb '{name}'"
-            rest = [*context.protected_args[1:], *context.args]
-            context = command.make_context(name, rest, parent=context)
+    context, words = None, ["vireo", *shlex.split(line)[1:]]
+    while words:
+        context = command.make_context(words[0], words[1:], parent=context)
+        if not hasattr(command, "resolve_command"):
+            break
+        _, command, rest = command.resolve_command(
+            context, [*context._protected_args, *context.args]
+        )
+        words = [command.name, *rest]
 
 
 def test_task_files_in_the_pages_are_tasks(tmp_path):

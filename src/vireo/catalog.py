@@ -1,7 +1,7 @@
 """Names to objects, through tables of `"package.module:Object"` strings, resolved when used.
 
-Every package keeps its own table. Importing a table costs nothing, and adding a part is one line in one table. A dotted path works
-wherever a name does, so that a person's own method, task or source needs no fork.
+Every package keeps its own table. Importing one costs nothing, and adding a part is one line. A
+dotted path works wherever a name does, so that a person's own method, task or source needs no fork.
 """
 
 import difflib

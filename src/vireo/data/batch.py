@@ -37,7 +37,7 @@ class ViewBatch:
         patches: the jigsaw's nine patches, where the recipe asks for them.
     """
 
-    groups: tuple[Float[Tensor, "views batch 3 side side"], ...]
+    groups: tuple[Float[Tensor, "_views batch 3 _side _side"], ...]
     index: Int64[Tensor, " batch"]
     label: Int64[Tensor, " batch"] | None = None
     patches: Float[Tensor, "batch 9 3 64 64"] | None = None

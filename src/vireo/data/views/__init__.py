@@ -1,1 +1,1 @@
-"""views."""
+"""Augmented views for pre-training: recipes as data, draws per example, two engines."""

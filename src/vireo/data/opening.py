@@ -1,0 +1,202 @@
+"""From what a person writes to examples: names and `kind:path` texts, specs, splits."""
+
+import dataclasses
+import glob
+import inspect
+import re
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vireo import files
+from vireo.catalog import resolve, unknown
+from vireo.data.datasets import DATASETS
+from vireo.data.sources import SOURCES
+from vireo.data.sources.source import Source
+from vireo.data.splits import carve, limit
+from vireo.errors import DataError, SettingError, StoreError
+from vireo.records import DatasetCard, DatasetSpec
+from vireo.records.datasets import Option
+
+_DOTTED = re.compile(r"\w+(\.\w+)+:\w+")
+_SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+
+
+def find_dataset(text: str) -> DatasetSpec:
+    """Return the dataset that a text stands for.
+
+    Args:
+        text: a name of the catalogue, a "package.module:SPEC", or `folder:PATH`, `parquet:GLOB`,
+            `rooms:DIR`. Folders called train, val and test below PATH are splits, and so are
+            parquet files whose names begin with these words; otherwise all of it is "train".
+
+    Raises:
+        SettingError: none of these.
+        DataError: there is no such folder, or a variable is not set.
+    """
+    kind, colon, path = text.partition(":")
+    if colon and kind in _KINDS:
+        return _KINDS[kind](path)
+    if text in DATASETS or _DOTTED.fullmatch(text):
+        spec: DatasetSpec = resolve(DATASETS, text, "dataset")
+        return spec
+    known = [*DATASETS, *(f"{kind}:..." for kind in _KINDS)]
+    hint = f" For a folder of images write 'folder:{text}'." if Path(text).exists() else ""
+    raise SettingError(unknown(text, known, "dataset") + hint)
+
+
+def dataset_card(name: str) -> DatasetCard:
+    """Return the card of a dataset of the catalogue.
+
+    Raises:
+        SettingError: no such name.
+    """
+    module = DATASETS.get(name, name).partition(":")[0]
+    card: DatasetCard = resolve(
+        {key: f"{module}:CARD" for key in DATASETS if key == name} or DATASETS, name, "dataset"
+    )
+    return card
+
+
+def open_split(dataset: DatasetSpec | str, split: str) -> Source:
+    """Open one split: read the source, cut it as `carve` says, then apply `limit`.
+
+    Raises:
+        SettingError: no such split, or options that the source does not take.
+        DataError: files that are missing or broken, or classes that differ from those of "train".
+    """
+    spec = find_dataset(dataset) if isinstance(dataset, str) else dataset
+    _check_splits(spec, split)
+    if split in spec.splits:
+        source = _open(spec, split)
+        _check_classes(spec, split, source)
+        parts = carve(source, spec.carve if split == "train" else {}, "train")
+    else:
+        parts = carve(_open(spec, "train"), spec.carve, split)
+    return limit(parts, spec.limit[split], split) if split in spec.limit else parts
+
+
+def _check_splits(spec: DatasetSpec, split: str) -> None:
+    known = [*spec.splits, *spec.carve]
+    if split not in known:
+        advice = "" if spec.carve else " A dataset file can cut one out of 'train' by 'carve'."
+        raise SettingError(unknown(split, known, f"split of '{spec.name}'") + advice)
+    for name in spec.carve:
+        if name in spec.splits or "train" not in spec.splits:
+            raise SettingError(
+                f"'{spec.name}' carves '{name}' out of 'train', so 'splits' must have 'train' and "
+                f"not '{name}'; it has {', '.join(spec.splits)}."
+            )
+    for name in spec.limit:
+        if name not in known:
+            raise SettingError(unknown(name, known, f"split of '{spec.name}' in 'limit'"))
+
+
+def _open(spec: DatasetSpec, split: str) -> Source:
+    kind = resolve(SOURCES, spec.source, "source")
+    options: dict[str, Any] = {**spec.options, **spec.splits[split]}
+    subfolder = options.pop("subfolder", None)
+    if subfolder is not None:
+        options["root"] = str(Path(str(options.get("root", ""))) / str(subfolder))
+    _check_options(kind, options, f"source '{spec.source}' of '{spec.name}'")
+    source: Source = kind(**options)
+    source.name = spec.name
+    return source
+
+
+def _check_classes(spec: DatasetSpec, split: str, source: Source) -> None:
+    """Refuse a split whose codes mean other classes than those of "train"."""
+    fixed = "class_names" in {**spec.options, **spec.splits[split]}
+    if split == "train" or fixed or "train" not in spec.splits or "class" not in source.targets:
+        return
+    trained = _open(spec, "train").class_names
+    if trained != source.class_names:
+        only = sorted(set(trained) ^ set(source.class_names))
+        raise DataError(
+            f"The classes of '{spec.name}' differ between 'train' and '{split}' "
+            f"({', '.join(only[:5]) or 'in order'}), so their codes do too; list them in the "
+            "option 'class_names'."
+        )
+
+
+def _check_options(kind: Any, options: Mapping[str, Any], what: str) -> None:
+    parameters = inspect.signature(kind).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    hints = typing.get_type_hints(kind.__init__)
+    for name, value in options.items():
+        if name not in parameters and not takes_any:
+            raise SettingError(unknown(name, parameters, f"option of {what}"))
+        if name in hints and not _fits(value, hints[name]):
+            raise SettingError(
+                f"The option '{name}' of {what} is {value!r}, which is not of its type "
+                f"({inspect.formatannotation(hints[name])}); correct it."
+            )
+    for name, parameter in parameters.items():
+        if parameter.default is parameter.empty and name not in options and not takes_any:
+            raise SettingError(f"The {what} needs the option '{name}'; add it.")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    choices = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    kinds = tuple(typing.get_origin(choice) or choice for choice in choices)
+    if any(not isinstance(kind, type) for kind in kinds):
+        return True
+    if isinstance(value, str) and str not in kinds:  # a text is a sequence of texts to isinstance
+        return False
+    return isinstance(value, kinds) or (float in kinds and isinstance(value, int))
+
+
+def _folder(path: str) -> DatasetSpec:
+    root = _expand(path).resolve()
+    if not root.is_dir():
+        raise DataError(f"There is no folder {root}; check the path '{path}'.")
+    options: dict[str, Option] = {"root": path}
+    found = {
+        split: {"subfolder": name}
+        for split, names in _SPLIT_NAMES.items()
+        for name in names
+        if (root / name).is_dir()
+    }
+    splits = found if "train" in found else {"train": {}}
+    return DatasetSpec(name=root.name, source="image-folder", options=options, splits=splits)
+
+
+def _parquet(pattern: str) -> DatasetSpec:
+    everything = pattern == "*.parquet" or pattern.endswith("/*.parquet")
+    folder = pattern.removesuffix("*.parquet").rstrip("/") or "." if everything else pattern
+    if glob.has_magic(folder) or not _expand(folder).is_dir():
+        name = Path(pattern).parent.name
+        options: dict[str, Option] = {"path": pattern}
+        return DatasetSpec(name=name or "parquet", source="parquet", options=options)
+    root = _expand(folder).resolve()
+    found = {
+        split: {"path": f"{name}-*.parquet"}
+        for split, names in _SPLIT_NAMES.items()
+        for name in names
+        if any(root.glob(f"{name}-*.parquet"))
+    }
+    splits = found if "train" in found else {"train": {"path": "*.parquet"}}
+    return DatasetSpec(name=root.name, source="parquet", options={"root": folder}, splits=splits)
+
+
+def _rooms(folder: str) -> DatasetSpec:
+    spec = find_dataset("rooms")
+    # a folder that was made keeps its own number of frames
+    splits = {name: {"split": name} for name in spec.splits}
+    return dataclasses.replace(spec, options={**spec.options, "root": folder}, splits=splits)
+
+
+def _expand(path: str) -> Path:
+    try:
+        return files.expand(path)
+    except StoreError as error:
+        raise DataError(str(error)) from error
+
+
+_KINDS = {"folder": _folder, "parquet": _parquet, "rooms": _rooms}

@@ -1,0 +1,209 @@
+"""Batches of views for pre-training: one permutation of the examples an epoch.
+
+What a batch holds depends on (seed digest, epoch, index) alone: not on the number of workers, nor
+on how many batches a resumed run skips; those are never decoded.
+"""
+
+import functools
+import multiprocessing
+import signal
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch.utils.data import DataLoader, Dataset
+
+from vireo import seeding
+from vireo.catalog import resolve
+from vireo.data.batch import ViewBatch
+from vireo.data.sources.source import Source
+from vireo.data.views.draws import check_recipe, draw_views
+from vireo.data.views.engine import Engine, Prepared, image_sizes
+from vireo.data.views.recipe import ViewRecipe
+from vireo.errors import SettingError, VireoError
+
+ENGINES: dict[str, str] = {
+    "torch": "vireo.data.views.torch_engine:TorchEngine",
+    "opencv": "vireo.data.views.opencv_engine:OpenCVEngine",
+}
+
+
+def num_batches(source: Source, batch_size: int) -> int:
+    """Return the steps of an epoch: a last incomplete batch is dropped.
+
+    Raises:
+        SettingError: there is not one full batch.
+    """
+    if not 1 <= batch_size <= len(source):
+        raise SettingError(
+            f"The batch size must be between 1 and the {len(source)} examples of "
+            f"'{source.name}'; got {batch_size}."
+        )
+    return len(source) // batch_size
+
+
+def epoch_order(num_examples: int, seed_digest: str, epoch: int) -> Int64[np.ndarray, " examples"]:
+    """Return the order of an epoch: a seeded permutation.
+
+    Example:
+        >>> sorted(epoch_order(4, "run", 0).tolist())
+        [0, 1, 2, 3]
+    """
+    return seeding.generator(seed_digest, "order", epoch).permutation(num_examples)
+
+
+def load_views(  # noqa: PLR0913 - facts of the source, the run and the machine; all by keyword
+    source: Source,
+    recipe: ViewRecipe,
+    *,
+    seed_digest: str,
+    epoch: int,
+    batch_size: int,
+    engine: str,
+    device: torch.device | str,
+    workers: int,
+    start: int = 0,
+) -> Iterator[ViewBatch]:
+    """Yield the batches of one epoch, from batch `start` on, on the device.
+
+    Args:
+        source: of the images; of several frames the first is taken.
+        recipe: of the views.
+        seed_digest: of the run; with `epoch` it decides the order and every draw.
+        epoch: counted from 0.
+        batch_size: examples a batch.
+        engine: a name of `ENGINES`.
+        device: where views are wanted.
+        workers: processes that decode; 0 decodes here.
+        start: batches to skip, without decoding them.
+
+    Raises:
+        SettingError: a recipe, engine or batch size that cannot work.
+        MissingExtraError: the engine's library is not installed.
+        DataError: while iterating, an image that cannot be read.
+    """
+    check_recipe(recipe)
+    maker: Engine = resolve(ENGINES, engine, "view engine")(recipe)
+    steps = num_batches(source, batch_size)
+    order = epoch_order(len(source), seed_digest, epoch)[: steps * batch_size]
+    examples = _Examples(source, recipe, maker, (seed_digest, epoch))
+    batches = list(order.reshape(steps, batch_size)[start:])
+    return _iterate(_loader(examples, batches, torch.device(device), workers), maker, device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Decoded:
+    """What a worker sends: a prepared batch with its labels, or the error that a person can mend.
+
+    An error travels as a value, because the loader would wrap its one sentence in a traceback.
+    """
+
+    index: Int64[np.ndarray, " batch"]
+    label: Int64[np.ndarray, " batch"] | None = None
+    prepared: Prepared | None = None
+    error: VireoError | None = None
+
+    def pin_memory(self) -> "_Decoded":
+        pinned = None if self.prepared is None else self.prepared.pin_memory()
+        return replace(self, prepared=pinned)
+
+
+class _Examples(Dataset[_Decoded]):
+    """The examples of an epoch, read a batch at a time: the indices of a batch are one item."""
+
+    def __init__(
+        self, source: Source, recipe: ViewRecipe, engine: Engine, draw: tuple[str, int]
+    ) -> None:
+        self._source, self._recipe, self._engine = source, recipe, engine
+        self._seed_digest, self._epoch = draw
+
+    def __getitem__(self, index: Int64[np.ndarray, " batch"]) -> _Decoded:
+        try:
+            return self._read(index)
+        except VireoError as error:
+            return _Decoded(index=index, error=error)
+
+    def _read(self, index: Int64[np.ndarray, " batch"]) -> _Decoded:
+        source = self._source
+        images = [source.frames(int(i))[0] for i in index]
+        draws = draw_views(
+            self._recipe,
+            index,
+            image_sizes(images),
+            seed_digest=self._seed_digest,
+            epoch=self._epoch,
+        )
+        label = None
+        if "class" in source.targets:
+            label = np.array([source.target(int(i), "class") for i in index], dtype=np.int64)
+        return _Decoded(index=index, label=label, prepared=self._engine.prepare(images, draws))
+
+    def start_worker(self, _number: int) -> None:
+        # Ctrl-C reaches every process of the terminal; the main one ends its workers.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self._engine.start_worker()
+
+
+def _loader(
+    examples: _Examples,
+    batches: list[Int64[np.ndarray, " batch"]],
+    device: torch.device,
+    workers: int,
+) -> DataLoader[_Decoded]:
+    # Forked workers start in milliseconds and share the source's memory. It is safe here: a worker
+    # runs torch and OpenCV on one thread, so it never enters a thread pool that the fork broke, and
+    # it never touches a GPU.
+    fork = workers > 0 and "fork" in multiprocessing.get_all_start_methods()
+    return DataLoader(
+        examples,
+        batch_size=None,
+        sampler=batches,
+        num_workers=workers,
+        collate_fn=_unchanged,
+        worker_init_fn=functools.partial(_start_worker, examples) if workers else None,
+        multiprocessing_context="fork" if fork else None,
+        pin_memory=device.type == "cuda",
+        # The loader draws a seed for its workers; by its own generator, it leaves torch's alone.
+        generator=torch.Generator(),
+    )
+
+
+def _iterate(
+    loader: DataLoader[_Decoded], engine: Engine, device: torch.device | str
+) -> Iterator[ViewBatch]:
+    device = torch.device(device)
+    with warnings.catch_warnings():
+        # Python 3.12 warns of any fork of a process with threads; see `_loader`.
+        warnings.filterwarnings("ignore", ".*fork", DeprecationWarning)
+        batches = iter(loader)
+    try:
+        for decoded in batches:
+            yield _view_batch(decoded, engine, device)
+    finally:
+        # Workers end with the last reference to their iterator. Left to a traceback's cycle, that
+        # is when the garbage collector runs, and takes five seconds.
+        del batches
+
+
+def _view_batch(decoded: _Decoded, engine: Engine, device: torch.device) -> ViewBatch:
+    if decoded.error is not None:
+        raise decoded.error
+    assert decoded.prepared is not None
+    label = None if decoded.label is None else torch.from_numpy(decoded.label).to(device)
+    return ViewBatch(
+        groups=engine.finish(decoded.prepared, device),
+        index=torch.from_numpy(decoded.index).to(device),
+        label=label,
+    )
+
+
+def _start_worker(examples: _Examples, number: int) -> None:
+    examples.start_worker(number)
+
+
+def _unchanged(decoded: Any) -> Any:
+    return decoded

@@ -1,0 +1,111 @@
+"""What every source of the catalogue promises, whichever layout it reads."""
+
+import functools
+import inspect
+import pickle
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from vireo.catalog import resolve
+from vireo.data.sources import SOURCES
+from vireo.errors import DataError
+
+
+def make_folder(root, tools):
+    for number in range(4):
+        tools.write(root / f"{'ab'[number % 2]}/{number}.png", tools.pixels(number))
+    return {"root": root}
+
+
+def make_parquet(root, tools):
+    root.mkdir()
+    contents = [tools.encode(tools.pixels(number)) for number in range(4)]
+    images = [{"bytes": content, "path": "x.png"} for content in contents]
+    pq.write_table(pa.table({"image": images, "label": [0, 1, 1, 0]}), root / "train.parquet")
+    return {"root": root, "path": "*.parquet"}
+
+
+def make_csv(root, tools):
+    for number in range(4):
+        tools.write(root / f"images/{number}.png", tools.pixels(number))
+    (root / "list.csv").write_text("file,n,kind\n0.png,3,b\n1.png,0,a\n2.png,1,b\n3.png,2,b\n")
+    targets = {"count": "n", "class": "kind"}
+    return {"root": root, "file": "list.csv", "images": "images", "targets": targets}
+
+
+def make_pairs(root, tools, kind):
+    for number in range(4):
+        tools.write(root / f"images/{number}.png", tools.pixels(number))
+        tools.write(root / f"{kind}/{number}.png", tools.pixels(number)[:, :, 0])
+    return {"root": root, "images": "images", kind: kind}
+
+
+MAKERS = {
+    "image-folder": make_folder,
+    "parquet": make_parquet,
+    "csv": make_csv,
+    "image-mask": functools.partial(make_pairs, kind="masks"),
+    "image-depth": functools.partial(make_pairs, kind="depths"),
+    "digits": lambda _root, _tools: {},
+    "rooms": lambda root, _tools: {"root": str(root), "images": 3, "size": 32},
+}
+
+
+@pytest.fixture(params=sorted(SOURCES))
+def opened(request, tmp_path, tools):
+    """Open a source of each kind in two places, so that nothing depends on the place."""
+    kind, make = resolve(SOURCES, request.param, "source"), MAKERS[request.param]
+    return kind(**make(tmp_path / "here", tools)), kind(**make(tmp_path / "there", tools))
+
+
+@pytest.fixture
+def tools(write, pixels, encode):
+    return SimpleNamespace(write=write, pixels=pixels, encode=encode)
+
+
+def test_the_contract(opened, tmp_path):
+    source, elsewhere = opened
+    assert len(source) > 0
+    assert source.digest == elsewhere.digest
+    assert str(tmp_path) not in source.label(0)
+    assert len({source.label(index) for index in range(len(source))}) == len(source)
+    for index in (0, len(source) - 1):
+        frames = source.frames(index)
+        assert all(frame.dtype == np.uint8 and frame.shape[2] == 3 for frame in frames)
+        assert np.array_equal(frames[0], elsewhere.frames(index)[0])
+        for name in source.targets:
+            check_target(name, source.target(index, name), frames[0].shape)
+    with pytest.raises(DataError, match="flavour"):
+        source.target(0, "flavour")
+
+
+def check_target(name, value, shape):
+    if isinstance(value, np.ndarray):
+        assert value.shape == shape[:2]
+        assert np.issubdtype(value.dtype, np.floating) == (name == "depth")
+    else:
+        assert isinstance(value, int)
+
+
+def test_codes_have_names(opened):
+    source, _ = opened
+    if "class" in source.targets and source.class_names:
+        codes = {source.target(index, "class") for index in range(len(source))}
+        assert codes <= set(range(len(source.class_names)))
+
+
+def test_another_process_can_read_it(opened):
+    source, _ = opened
+    source.frames(0)
+    copy = pickle.loads(pickle.dumps(source))
+    assert np.array_equal(copy.frames(1)[0], source.frames(1)[0])
+
+
+@pytest.mark.parametrize("name", sorted(SOURCES))
+def test_options_are_keywords_only(name):
+    parameters = inspect.signature(resolve(SOURCES, name, "source")).parameters.values()
+    assert all(p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD) for p in parameters)

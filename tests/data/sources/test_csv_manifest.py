@@ -1,0 +1,84 @@
+"""Tables of images and targets."""
+
+import numpy as np
+import pytest
+
+from vireo.data.sources.csv_manifest import CsvSource
+from vireo.errors import DataError
+
+
+@pytest.fixture
+def cells(tmp_path, write, pixels):
+    for number in range(3):
+        write(tmp_path / f"train/{number:04d}.png", pixels(number))
+    table = "file,rbc,wbc\n0002.png,18,1\n0000.png,15,0\n"
+    (tmp_path / "train.csv").write_text(table)
+    return tmp_path
+
+
+def test_rows_in_their_order_and_counts(cells, pixels):
+    source = CsvSource(root=cells, file="train.csv", images="train", targets={"count": "rbc"})
+    assert (len(source), source.targets, source.label(0)) == (2, ("count",), "train/0002.png")
+    assert [source.target(index, "count") for index in range(2)] == [18, 15]
+    assert np.array_equal(source.frames(0)[0], pixels(2))
+
+
+def test_names_without_extension_and_tabs_and_byte_order_mark(cells, pixels):
+    table = "﻿id\tkind\n0001\tnucleus\n0000\tcell\n"
+    (cells / "kinds.tsv").write_text(table, encoding="utf-8")
+    source = CsvSource(
+        root=cells,
+        file="kinds.tsv",
+        image_column="id",
+        images="train/*.png",
+        targets={"class": "kind"},
+    )
+    assert source.class_names == ("cell", "nucleus")
+    assert [source.target(index, "class") for index in range(2)] == [1, 0]
+    assert np.array_equal(source.frames(0)[0], pixels(1))
+
+
+def test_the_digest_covers_the_table(cells):
+    options = {"root": cells, "file": "train.csv", "images": "train", "targets": {"count": "rbc"}}
+    before = CsvSource(**options).digest
+    assert CsvSource(**{**options, "targets": {"count": "wbc"}}).digest != before
+    (cells / "train.csv").write_text("file,rbc,wbc\n0002.png,18,1\n0000.png,16,0\n")
+    assert CsvSource(**options).digest != before
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("file,rbc\n0009.png,1\n", r"train\.csv, row 2: there is no file"),
+        ("file,rbc\n../train/0000.png,1\n", r"row 2: .*leads outside"),
+        ("file,rbc\n/etc/passwd,1\n", r"row 2: .*leads outside"),
+        ("file,rbc\n0000.png,1\n0001.png,many\n", r"column 'rbc', row 3 is 'many'"),
+        ("file,rbc\n0000.png,1.5\n", "must be a whole number"),
+        ("file,rbc\n0000.png\n", "row 2 has 1 values for 2 columns"),
+        ("file,rcb\n0000.png,1\n", "Unknown column 'rbc'. Did you mean 'rcb'"),
+        ("name,rbc\n0000.png,1\n", "Unknown column 'file'"),
+        ("file,rbc\n", "no rows"),
+        ("", "Unknown column 'file'"),
+        ("file,rbc\n\udcff.png,1\n", "cannot be read"),
+        ('file,rbc\n"0000.png,1\n', "cannot be read"),
+    ],
+)
+def test_broken_tables_are_named_by_row_and_column(cells, table, message):
+    (cells / "train.csv").write_bytes(table.encode(errors="surrogateescape"))
+    images = "" if "/" in table else "train"
+    with pytest.raises(DataError, match=message):
+        CsvSource(root=cells, file="train.csv", images=images, targets={"count": "rbc"})
+
+
+def test_tables_and_links_stay_below_the_root(cells, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside") / "secret.png"
+    outside.write_bytes((cells / "train/0000.png").read_bytes())
+    with pytest.raises(DataError, match="outside"):
+        CsvSource(root=cells, file=f"../{outside.parent.name}/secret.png")
+    with pytest.raises(DataError, match="cannot be read"):
+        CsvSource(root=cells, file="missing.csv")
+    (cells / "train/0002.png").unlink()
+    (cells / "train/0002.png").symlink_to(outside)
+    source = CsvSource(root=cells, file="train.csv", images="train")
+    with pytest.raises(DataError, match="outside"):
+        source.frames(0)
