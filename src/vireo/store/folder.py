@@ -1,0 +1,51 @@
+"""Where a study keeps what: the one place that knows the names of its files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """The layout of a study's output folder.
+
+    Example:
+        >>> StudyFolder(Path("runs/demo")).results.as_posix()
+        'runs/demo/results'
+    """
+
+    root: Path
+
+    @property
+    def plan(self) -> Path:
+        """The plan as it was last run."""
+        return self.root / "plan.json"
+
+    @property
+    def cells(self) -> Path:
+        """Which rows belong to which cell of the plan; rows of earlier plans stay in `results`."""
+        return self.root / "cells.json"
+
+    @property
+    def results(self) -> Path:
+        """The result rows."""
+        return self.root / "results"
+
+    @property
+    def features(self) -> Path:
+        """The cached features; may be deleted at any time, they are computed again."""
+        return self.root / "features"
+
+    @property
+    def runs(self) -> Path:
+        """The pre-training runs, one folder each."""
+        return self.root / "runs"
+
+    @property
+    def errors(self) -> Path:
+        """One text file for each cell that failed in the last run."""
+        return self.root / "errors"
+
+    @property
+    def lock(self) -> Path:
+        """Held while a process runs the study."""
+        return self.root / ".lock"
