@@ -20,12 +20,14 @@ class Progress:
     Attributes:
         step, num_steps: optimiser steps done, and in the whole run.
         epoch: epochs done, as an integer; num_epochs in the whole run.
+        digest: names the run; what a step draws at random is seeded by it and by `step`.
     """
 
     step: int
     num_steps: int
     epoch: int
     num_epochs: int
+    digest: str = ""
 
     @property
     def fraction(self) -> float:
@@ -56,19 +58,32 @@ class Method(nn.Module, ABC):
     """A pre-training algorithm around one encoder. Final classes only, one a file.
 
     The loop calls, in this order, every step: `before_step`, `forward`, backward, `after_backward`,
-        the optimiser's
-    step, `after_step`. All state lives in parameters and buffers (persistent), so `state_dict`
-    resumes it exactly.
+    the optimiser's step, `after_step`. All state lives in parameters and buffers (persistent), so
+    `state_dict` resumes it exactly. A class is called as `Class(encoder, settings, num_examples=,
+    num_classes=)`, under a generator that the caller has seeded: heads and queues start at random.
 
     Attributes:
-        Settings: frozen dataclass of the method's own settings with its paper's defaults.
+        Settings: frozen dataclass of the method's own settings with its paper's defaults; it has
+            an `image_size`.
         encoder: the network that is kept.
         views: recipe of the instance; depends on the settings.
+        no_information: the loss of features that say nothing about the image.
     """
 
     Settings: ClassVar[type[Any]]
     encoder: Encoder
     views: ViewRecipe
+    no_information: float
+
+    @classmethod
+    def check(
+        cls, settings: Any, *, batch_size: int, num_examples: int, num_classes: int | None
+    ) -> None:
+        """Refuse, before any work, settings that cannot work with this batch and these images.
+
+        Raises:
+            SettingError: the rule that is broken, the values, and what to change.
+        """
 
     @classmethod
     @abstractmethod

@@ -1,0 +1,152 @@
+"""Everything that can be wrong with a run is found here, before its first step."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vireo import devices
+from vireo.data import find_dataset, open_split
+from vireo.data.sources.source import Source
+from vireo.data.views.loading import num_batches
+from vireo.devices import Compute
+from vireo.digest import digest
+from vireo.encoders import build
+from vireo.errors import SettingError
+from vireo.methods import find_method
+from vireo.methods.building import build_method, method_settings
+from vireo.methods.method import Method
+from vireo.pretrain.optimizers import check_optimizer
+from vireo.records import DatasetSpec, OptimizerSettings, PretrainSettings
+
+MAX_WORKERS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run that can start: what the settings resolved to.
+
+    Attributes:
+        digest: of the settings; seeds every draw of the run.
+        method_settings: of the method's own class.
+        num_steps: of an epoch, `steps_per_epoch`, times the epochs.
+    """
+
+    settings: PretrainSettings
+    digest: str
+    spec: DatasetSpec
+    source: Source
+    num_classes: int | None
+    method: type[Method]
+    method_settings: Any
+    optimizer: OptimizerSettings
+    engine: str
+    steps_per_epoch: int
+    compute: Compute
+
+    @property
+    def num_steps(self) -> int:
+        """Optimiser steps of the whole run."""
+        return self.steps_per_epoch * self.settings.epochs
+
+    def resolved(self) -> dict[str, Any]:
+        """What must not change between the parts of a run that is resumed."""
+        return {
+            "dataset": self.spec,
+            "images": len(self.source),
+            "source": self.source.digest,
+            "method": self.method_settings,
+            "optimizer": self.optimizer,
+            "engine": self.engine,
+        }
+
+    def build(self) -> Method:
+        """Return the method around a new encoder, on the device, in training mode."""
+        side = self.settings.image_size
+        seed = self.settings.seed
+        method = build_method(
+            self.method,
+            build(self.settings.architecture, seed=seed, input_size=(side, side)),
+            self.method_settings,
+            num_examples=len(self.source),
+            num_classes=self.num_classes,
+            seed=seed,
+        )
+        method = method.to(memory_format=self.compute.memory_format)
+        return method.to(self.compute.torch_device).train()
+
+
+def prepare(settings: PretrainSettings, compute: Compute, engine: str | None = None) -> Run:
+    """Check the settings against the images and fill in what they leave open.
+
+    Args:
+        settings: what a person asked for.
+        compute: where it runs.
+        engine: of the views, where a run that is resumed has chosen already.
+
+    Raises:
+        SettingError: the first rule that is broken, before any network is built.
+        DataError: the images are not there or not readable.
+    """
+    _check_sizes(settings)
+    method = find_method(settings.method)
+    options = method_settings(method, settings.image_size, settings.options)
+    optimizer = settings.optimizer or method.published_optimizer(settings.batch_size)
+    check_optimizer(optimizer, settings.epochs)
+    data = settings.data
+    spec = find_dataset(data) if isinstance(data, str) else data
+    source = open_split(spec, "train")
+    num_classes = count_classes(source)
+    method.check(
+        options,
+        batch_size=settings.batch_size,
+        num_examples=len(source),
+        num_classes=num_classes,
+    )
+    return Run(
+        settings=settings,
+        digest=digest(settings),
+        spec=spec,
+        source=source,
+        num_classes=num_classes,
+        method=method,
+        method_settings=options,
+        optimizer=optimizer,
+        engine=engine or _engine(settings, compute),
+        steps_per_epoch=num_batches(source, settings.batch_size),
+        compute=compute,
+    )
+
+
+def count_classes(source: Source) -> int | None:
+    """Return the number of classes of the source, or None if its examples have none."""
+    if "class" not in source.targets:
+        return None
+    if source.class_names:
+        return len(source.class_names)
+    return int(np.max([source.target(index, "class") for index in range(len(source))])) + 1
+
+
+def choose_workers() -> int:
+    """Return the loader's processes: none for one core, the machine's cores up to eight else.
+
+    They change the speed alone: draws are seeded by example.
+    """
+    cores = min(devices.usable_cores(), MAX_WORKERS)
+    return cores if cores > 1 else 0
+
+
+def _engine(settings: PretrainSettings, compute: Compute) -> str:
+    if settings.engine == "auto":
+        return "opencv" if compute.torch_device.type == "cpu" else "torch"
+    return settings.engine
+
+
+def _check_sizes(settings: PretrainSettings) -> None:
+    least = {"epochs": 1, "batch_size": 2, "image_size": 8}
+    for name, value in dataclasses.asdict(settings).items():
+        if name in least and value < least[name]:
+            raise SettingError(f"{name} must be at least {least[name]}; got {value}.")
+    if settings.engine not in ("auto", "torch", "opencv"):
+        raise SettingError(f"engine must be auto, torch or opencv; got '{settings.engine}'.")

@@ -1,0 +1,135 @@
+"""The shared parts: split batch norm against separate layers, Sinkhorn against loops."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.oracles import losses as oracle
+from tests.tiny import tiny_encoder
+from torch import nn
+
+from vireo.data.views.published import two_crops
+from vireo.data.views.recipe import GaussianBlur
+from vireo.errors import SettingError
+from vireo.methods.parts import (
+    Queue,
+    SplitBatchNorm2d,
+    follow,
+    full_precision,
+    momentum_copy,
+    sinkhorn,
+    split_batch_norm,
+    unit,
+    without_blur,
+)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("affine", [True, False])
+def test_split_batch_norm_is_one_layer_a_part_with_averaged_statistics(memory_format, affine):
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(12, 3, 4, 5, generator=draw).to(memory_format=memory_format)
+    plain = [nn.BatchNorm2d(3, momentum=0.3, affine=affine) for _ in range(4)]
+    split = SplitBatchNorm2d(plain[0], 4)
+    plain[0] = nn.BatchNorm2d(3, momentum=0.3, affine=affine)
+    if affine:
+        for layer in (*plain, split):
+            layer.weight.data = torch.tensor([0.5, 1.0, 2.0])
+            layer.bias.data = torch.tensor([0.0, -1.0, 1.0])
+    for _ in range(2):
+        out = split(x)
+        wanted = [layer(x[3 * s : 3 * s + 3]) for s, layer in enumerate(plain)]
+        torch.testing.assert_close(out, torch.cat(wanted))
+    mean = torch.stack([layer.running_mean for layer in plain]).mean(0)
+    var = torch.stack([layer.running_var for layer in plain]).mean(0)
+    torch.testing.assert_close(split.running_mean, mean)
+    torch.testing.assert_close(split.running_var, var)
+    assert int(split.num_batches_tracked) == 2
+    plain[0].running_mean, plain[0].running_var = mean, var
+    torch.testing.assert_close(split.eval()(x), plain[0].eval()(x))
+
+
+def test_a_split_network_has_the_state_of_a_plain_one():
+    plain, split = tiny_encoder(), tiny_encoder()
+    split_batch_norm(split, 2)
+    assert isinstance(split.backbone.bn1, SplitBatchNorm2d)
+    plain.load_state_dict(split.state_dict(), strict=True)
+    x = torch.randn(4, 3, 8, 8)
+    assert torch.equal(plain.eval()(x).pooled, split.eval()(x).pooled)
+
+
+def test_batch_norms_that_cannot_be_split_are_refused():
+    with pytest.raises(SettingError, match=r"layer '0' is a BatchNorm1d\. Set bn_splits = 1"):
+        split_batch_norm(nn.Sequential(nn.BatchNorm1d(3)), 2)
+
+
+def test_a_twin_averages_parameters_and_keeps_its_own_buffers():
+    online = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    twin = momentum_copy(online)
+    start = [p.clone() for p in twin.parameters()]
+    for p in online.parameters():
+        p.data += 1.0
+    online[1].running_mean += 5.0
+    follow(twin, online, 0.75)
+    for before, p in zip(start, twin.parameters(), strict=True):
+        torch.testing.assert_close(p, before + 0.25)
+        assert not p.requires_grad
+    assert torch.equal(twin[1].running_mean, torch.zeros(3))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 6), st.integers(2, 5), st.integers(1, 4), st.integers(0, 10**6))
+def test_sinkhorn_equals_the_double_loop(n, K, iterations, seed):
+    scores = np.random.default_rng(seed).uniform(-1, 1, (n, K))
+    got = sinkhorn(torch.from_numpy(scores), 0.05, iterations).numpy()
+    np.testing.assert_allclose(got, oracle.sinkhorn(scores, 0.05, iterations), rtol=1e-10)
+
+
+def test_sinkhorn_balances_rows_and_columns():
+    scores = torch.rand(64, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    Q = sinkhorn(scores, 0.05, 100)
+    torch.testing.assert_close(Q.sum(1), torch.ones(64))
+    torch.testing.assert_close(Q.sum(0), torch.full((8,), 8.0), rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_sinkhorn_does_not_overflow_in_any_autocast(dtype):
+    """exp(1 / 0.05) is 4.9e8, beyond half precision."""
+    scores = torch.full((8, 4), -1.0)
+    scores[torch.arange(8), torch.arange(8) % 4] = 1.0
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        Q = sinkhorn(scores.to(dtype), 0.05, 3)
+    assert Q.dtype == torch.float32
+    torch.testing.assert_close(Q, (scores > 0).float(), atol=1e-6, rtol=0)
+
+
+def test_full_precision_leaves_autocast():
+    a = torch.rand(4, 4)
+    with torch.autocast("cpu", dtype=torch.bfloat16), full_precision(a.device):
+        assert (a @ a).dtype == torch.float32
+
+
+def test_unit_widens_half_precision_and_keeps_double():
+    assert unit(torch.ones(2, 3, dtype=torch.bfloat16)).dtype == torch.float32
+    assert unit(torch.ones(2, 3, dtype=torch.float64)).dtype == torch.float64
+
+
+def test_a_queue_is_all_in_the_state():
+    queue, other = Queue(3, 4), Queue(3, 4)
+    queue.push(torch.ones(2, 3))
+    other.load_state_dict(queue.state_dict())
+    assert torch.equal(other.columns, queue.columns)
+    assert int(other.pointer) == 2
+
+
+def test_a_queue_refuses_a_batch_that_it_would_cut():
+    with pytest.raises(AssertionError, match="batches that divide it"):
+        Queue(3, 4).push(torch.ones(3, 3))
+
+
+def test_without_blur_takes_out_nothing_else():
+    recipe = two_crops(224)
+    left = without_blur(recipe).views[0].operations
+    assert left == tuple(o for o in recipe.views[0].operations if not isinstance(o, GaussianBlur))
+    assert len(left) == len(recipe.views[0].operations) - 1
