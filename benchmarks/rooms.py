@@ -1,0 +1,94 @@
+"""How fast rooms are rendered.
+
+What:     frames per second of `ensure_split` (draw worlds, render RGB and all labels, draw empty
+          frames again, write the files) with the default settings, after a warm-up; n trials, each
+          on other worlds; and the time to open a rendered split again.
+Run:      python benchmarks/rooms.py [--trials 5] [--frames 320]
+Hardware: 2 CPU cores (AMD EPYC), 2 threads. Eight other jobs wanted the same cores (load average
+          9.7), so frames per wall second are a lower bound; per core second they are what one core
+          gives. On the same machine at load 0.7, renderer alone: 187 to 249 frames per second.
+Versions: in the result file.
+Result:   benchmarks/results/rooms.json, n = 5. 64 x 64 pixels, 2 x 2 rays: 116 frames per core
+          second (111 to 126), 31 per wall second at that load; 1 ray: 310 and 91. Opening 500
+          frames that are there: 16 ms.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from vireo import devices, files
+from vireo.console import say
+from vireo.data.rooms.frames import ensure_split
+from vireo.data.rooms.source import RoomsSource
+from vireo.data.rooms.world import RoomsSettings
+
+
+def time_frames(settings: RoomsSettings, trial: int, number: int) -> tuple[float, float]:
+    """Frames per wall second, and per second of one core."""
+    with tempfile.TemporaryDirectory() as root:
+        wall, cores = time.perf_counter(), time.process_time()
+        ensure_split(Path(root) / "frames", settings, f"trial{trial}", number)
+        return number / (time.perf_counter() - wall), number / (time.process_time() - cores)
+
+
+def measure(settings: RoomsSettings, trials: int, frames: int) -> dict[str, object]:
+    time_frames(settings, trials, 8)
+    rates = [time_frames(settings, trial, frames) for trial in range(trials)]
+    wall, cores = ([round(rate, 1) for rate in kind] for kind in zip(*rates, strict=True))
+    median = statistics.median(wall)
+    say(
+        f"{settings.size:4d} px, {settings.samples} rays a side: median {median:7.1f} frames/s, "
+        f"{statistics.median(cores):7.1f} a core"
+    )
+    return {
+        "size": settings.size,
+        "samples": settings.samples,
+        "frames_per_trial": frames,
+        "frames_per_second": wall,
+        "frames_per_core_second": cores,
+        "median_frames_per_second": median,
+        "median_frames_per_core_second": statistics.median(cores),
+    }
+
+
+def measure_opening(trials: int) -> list[float]:
+    """Milliseconds to open (and verify) 500 frames of 64 x 64 that are already rendered."""
+    times = []
+    with tempfile.TemporaryDirectory() as root:
+        for _ in range(trials + 1):
+            begin = time.perf_counter()
+            RoomsSource(root=root, split="test", images=500)
+            times.append(1000 * (time.perf_counter() - begin))
+    return [round(value, 2) for value in times[1:]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="How fast rooms are rendered.")
+    parser.add_argument("--trials", type=int, default=5)
+    parser.add_argument("--frames", type=int, default=320)
+    options = parser.parse_args()
+    cases = ((64, 2, 1), (64, 1, 1), (128, 2, 5), (224, 2, 20))
+    results = [
+        measure(RoomsSettings(size=size, samples=samples), options.trials, options.frames // share)
+        for size, samples, share in cases
+    ]
+    facts = {
+        "command": f"benchmarks/rooms.py --trials {options.trials} --frames {options.frames}",
+        "cores": devices.usable_cores(),
+        "threads": torch.get_num_threads(),
+        "load_average": [round(load, 2) for load in os.getloadavg()],
+        "versions": devices.versions(),
+        "rendering": results,
+        "open_500_frames_milliseconds": measure_opening(options.trials),
+    }
+    files.write_json(Path(__file__).parent / "results" / "rooms.json", facts)
+
+
+if __name__ == "__main__":
+    main()

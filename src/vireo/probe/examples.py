@@ -1,0 +1,175 @@
+"""The parts of a task's data, disjoint: what heads are fitted, selected and tested on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from vireo.data import Source, find_dataset, load_batches, open_split
+from vireo.data.splits import Subset, carve_validation
+from vireo.errors import DataError, SettingError
+from vireo.records import EncoderCard, ProbeSettings, Task
+from vireo.tasks.checks import metric_of
+
+Rows = Int64[np.ndarray, " rows"]
+
+_CONSTANT_IMAGES = 512
+"""Images whose pixels decide the constant answer of a dense task."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Some rows of a source. Features are kept for the whole source, so parts share them."""
+
+    source: Source
+    split: str
+    rows: Rows
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+        return len(self.rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """A task's data.
+
+    Attributes:
+        fit: what heads are trained on.
+        validation: what one of several heads is selected on; None where there is one.
+        test: read once, by the selected head.
+        extra: further test sets for the same head, by name.
+    """
+
+    fit: Part
+    validation: Part | None
+    test: Part
+    extra: Mapping[str, Part]
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The digest of the examples of each part; paths are no part of it."""
+        found = {"fit": self.fit, "test": self.test, **self.extra}
+        if self.validation is not None:
+            found["validation"] = self.validation
+        return {name: part.source.digest for name, part in found.items()}
+
+
+def open_examples(task: Task, settings: ProbeSettings) -> Examples:
+    """Open a task's splits, without decoding an image.
+
+    "paper" trains on all of "train". "tuned" selects on the split "val"; where there is none, on a
+    share cut out of "train", the same for every encoder and seed.
+
+    Raises:
+        SettingError: no such dataset or split, or the task's target is not there.
+        DataError: files are missing.
+    """
+    spec = find_dataset(task.dataset) if isinstance(task.dataset, str) else task.dataset
+    train = open_split(spec, "train")
+    fit, validation = _whole(train, "train"), None
+    if settings.protocol == "tuned" and "val" in {**spec.splits, **spec.carve}:
+        validation = _whole(open_split(spec, "val"), "val")
+    elif settings.protocol == "tuned":
+        fit, validation = _cut(train, settings.validation)
+    extra = {name: _whole(open_split(name, "test"), "test") for name in task.extra_tests}
+    test = _whole(open_split(spec, "test"), "test")
+    for part in (fit, test, *extra.values(), *([validation] if validation else [])):
+        _check_target(task, part)
+    return Examples(fit=fit, validation=validation, test=test, extra=extra)
+
+
+def input_size(card: EncoderCard, task: Task) -> tuple[int, int]:
+    """Return the height and width that images are resized to."""
+    return card.input_size if task.input_size == "encoder" else task.input_size
+
+
+def class_labels(task: Task, part: Part) -> Int64[Tensor, " rows"]:
+    """Return the class of each example of a part.
+
+    Raises:
+        DataError: a label that is no class of the task.
+    """
+    labels = [part.source.target(int(row), task.target) for row in part.rows]
+    for row, label in zip(part.rows, labels, strict=True):
+        check_label(task, part.source, int(row), np.asarray(label))
+    return torch.tensor(np.array(labels), dtype=torch.int64)
+
+
+def check_label(task: Task, source: Source, row: int, label: np.ndarray) -> None:
+    """Refuse a target of the wrong kind, or codes beyond the task's classes (void apart).
+
+    Raises:
+        DataError: naming the example.
+    """
+    where = f"'{task.target}' of '{source.label(row)}' in {source.name}"
+    metric = metric_of(task)
+    kinds = "iu" if metric.classes else "f"
+    if label.ndim != 2 * metric.dense or label.dtype.kind not in kinds:
+        wanted = "whole numbers" if metric.classes else "metres (floating point)"
+        place = "a map of " if metric.dense else ""
+        raise DataError(
+            f"The task '{task.name}' takes {place}{wanted} as target; {where} is "
+            f"{label.dtype} with {label.ndim} dimensions. Correct the task's target or metric."
+        )
+    if not metric.classes:
+        return
+    counted = label[label != task.ignore_index] if metric.dense else label.reshape(1)
+    wrong = counted[(counted < 0) | (counted >= task.outputs)]
+    if len(wrong):
+        raise DataError(
+            f"The task '{task.name}' has {task.outputs} classes, 0 to {task.outputs - 1}, but "
+            f"{where} has the label {wrong[0]}. Correct 'outputs', or 'ignore_index' for void."
+        )
+
+
+def constant_answer(task: Task, part: Part, size: tuple[int, int]) -> float:
+    """Return the best constant answer to the training labels: majority class, or median.
+
+    For dense tasks it is measured on at most 512 images, evenly spaced.
+    """
+    metric = metric_of(task)
+    if not metric.dense:
+        return metric.constant(class_labels(task, part).numpy())
+    chosen = part.rows[np.unique(np.linspace(0, len(part) - 1, _CONSTANT_IMAGES, dtype=np.int64))]
+    batches = load_batches(
+        part.source,
+        size=size,
+        target=task.target,
+        batch_size=32,
+        indices=chosen.tolist(),
+        ignore_index=task.ignore_index,
+    )
+    values = [batch.target[batch.valid].numpy() for batch in batches]  # type: ignore[index]
+    flat = np.concatenate(values)
+    if not len(flat):
+        raise DataError(f"No training pixel of '{part.source.name}' is valid; check its masks.")
+    return metric.constant(flat)
+
+
+def _whole(source: Source, split: str) -> Part:
+    if not len(source):
+        raise DataError(f"'{source.name}' has no examples in '{split}'; check its folder.")
+    return Part(source=source, split=split, rows=np.arange(len(source), dtype=np.int64))
+
+
+def _cut(train: Source, share: float) -> tuple[Part, Part]:
+    rest, held_out = carve_validation(train, share, seed=0)
+    assert isinstance(rest, Subset)
+    assert isinstance(held_out, Subset)
+    return (
+        Part(source=train, split="train", rows=rest.indices),
+        Part(source=train, split="train", rows=held_out.indices),
+    )
+
+
+def _check_target(task: Task, part: Part) -> None:
+    if task.target not in part.source.targets:
+        known = ", ".join(part.source.targets) or "none"
+        raise SettingError(
+            f"The task '{task.name}' asks for the target '{task.target}', but the split "
+            f"'{part.split}' of '{part.source.name}' has: {known}. Correct the task's target."
+        )

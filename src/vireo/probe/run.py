@@ -1,0 +1,223 @@
+"""One encoder on one task: check, skip what is stored, train heads, test once, write the rows."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from vireo import console
+from vireo.devices import Compute, peak_memory_bytes, versions
+from vireo.digest import digest
+from vireo.encoders.encoder import Encoder
+from vireo.encoders.weights import weights_digest
+from vireo.errors import SettingError
+from vireo.features.encode import preprocessing_digest
+from vireo.probe.examples import Examples, check_label, input_size, open_examples
+from vireo.probe.image_level import answer_images
+from vireo.probe.maps import Frozen, flops_each
+from vireo.probe.outcomes import Answered, scored
+from vireo.probe.pixel_level import answer_pixels, num_images
+from vireo.records import Cost, EncoderCard, ProbeSettings, ResultRow, RowKey, Task
+from vireo.store.blocks import FeatureStore
+from vireo.store.folder import StudyFolder
+from vireo.store.results import ResultStore
+from vireo.tasks.checks import head_of, mistakes
+
+_LOOKED_AT = 200
+"""Targets that `validate` reads in each split; all of them are checked when they are used."""
+
+
+def probe(
+    encoder: Encoder,
+    task: Task,
+    settings: ProbeSettings,
+    *,
+    store: Path,
+    compute: Compute,
+    workers: int = 0,
+) -> list[ResultRow]:
+    """Score an encoder on a task: one row for each seed; rows that exist are read, not computed.
+
+    The encoder is frozen for good: evaluation mode, no gradients. A head that was selected on
+    validation is tested as it was trained, without the validation images.
+
+    Args:
+        encoder: what is probed.
+        task: the question.
+        settings: protocol, seeds, grid and interval.
+        store: folder of a study, or any other: rows go to `results` and features to `features`.
+        compute: device, precision, threads.
+        workers: processes that decode images.
+
+    Returns:
+        The rows in the order of `settings.seeds`.
+
+    Raises:
+        SettingError: the task cannot be asked of this encoder.
+        DataError: images or labels are missing or broken.
+        TrainingError: a head diverged.
+    """
+    validate(encoder.card, task)
+    _check_settings(settings)
+    folder = StudyFolder(store)
+    results = ResultStore(folder.results)
+    examples = open_examples(task, settings)
+    keys = _keys(encoder, task, settings, examples)
+    missing = {seed: key for seed, key in keys.items() if not results.has(key)}
+    if missing:
+        encoder.freeze().to(compute.torch_device, memory_format=compute.memory_format)  # type: ignore[call-overload]
+        frozen = Frozen(
+            encoder=encoder,
+            task=task,
+            settings=settings,
+            store=FeatureStore(folder.features),
+            compute=compute,
+            workers=workers,
+        )
+        console.say(f"{encoder.card.name}: {task.name}, {len(missing)} seeds")
+        started = time.perf_counter()
+        answer = answer_pixels if head_of(task).dense else answer_images
+        answers = answer(frozen, examples, list(missing), next(iter(keys.values())).task)
+        cost = _cost(frozen, examples, answers, time.perf_counter() - started)
+        for answered in answers:
+            row = _row(frozen, examples, answered, key=missing[answered.seed], cost=cost)
+            results.write(row, answered.outcomes, answered.gallery)
+    return [results.row(key) for key in keys.values()]
+
+
+def row_keys(encoder: Encoder, task: Task, settings: ProbeSettings) -> list[RowKey]:
+    """Return the identity of each seed's row, without decoding an image."""
+    return list(_keys(encoder, task, settings, open_examples(task, settings)).values())
+
+
+def validate(card: EncoderCard, task: Task) -> None:
+    """Refuse, before any work, a task that cannot be asked of an encoder.
+
+    Names, numbers and their combination; the splits, the target and some labels of the data; and
+    that the head fits the encoder.
+
+    Raises:
+        SettingError: the task's facts do not go together, or there is no such split or target.
+        DataError: files are missing, or a label is none of the task's classes.
+    """
+    wrong = mistakes(task)
+    if not card.weights:
+        wrong.append(f"the encoder '{card.name}' has no digest of its weights")
+    if wrong:
+        raise SettingError(f"Task '{task.name}' on '{card.name}': {'; '.join(wrong)}.")
+    examples = open_examples(task, ProbeSettings(protocol="paper"))
+    for part in (examples.fit, examples.test):
+        chosen = np.unique(np.linspace(0, len(part) - 1, _LOOKED_AT, dtype=np.int64))
+        for row in part.rows[chosen].tolist():
+            label = np.asarray(part.source.target(row, task.target))
+            check_label(task, part.source, row, label)
+
+
+def _check_settings(settings: ProbeSettings) -> None:
+    lists = ("seeds", "learning_rates", "weight_decays")
+    empty = [name for name in lists if not getattr(settings, name)]
+    if empty:
+        raise SettingError(f"Probe settings need at least one of: {', '.join(empty)}.")
+    if len(set(settings.seeds)) < len(settings.seeds):
+        raise SettingError(f"Probe seeds must differ; got {settings.seeds}.")
+    if min(settings.learning_rates) <= 0 or min(settings.weight_decays) < 0:
+        raise SettingError(
+            "Probe learning_rates must be above 0 and weight_decays at least 0; got "
+            f"{settings.learning_rates} and {settings.weight_decays}."
+        )
+    if settings.resamples < 1 or not 0 < settings.level < 1:
+        raise SettingError(
+            "Probe resamples must be at least 1 and level between 0 and 1; got "
+            f"{settings.resamples} and {settings.level}."
+        )
+
+
+def _keys(
+    encoder: Encoder, task: Task, settings: ProbeSettings, examples: Examples
+) -> dict[int, RowKey]:
+    """Return the row key of each seed.
+
+    A task is what decides its numbers: its text and its dataset's paths do not, its examples do.
+    """
+    size = input_size(encoder.card, task)
+    preprocessing = preprocessing_digest(encoder.card, size)
+    asked = replace(task, dataset="", summary="", similar_pretraining=())
+    shared = {
+        "encoder": digest(weights_digest(encoder.backbone), preprocessing),
+        "task": digest(asked, examples.sources),
+        "protocol": digest(replace(settings, seeds=())),
+        "scoring": settings.scoring,
+    }
+    return {seed: RowKey(seed=seed, **shared) for seed in settings.seeds}
+
+
+def _row(
+    frozen: Frozen, examples: Examples, answered: Answered, *, key: RowKey, cost: Cost
+) -> ResultRow:
+    card, task = frozen.encoder.card, frozen.task
+    numbers = scored(task, answered, frozen.settings, examples.test)
+    return ResultRow(
+        key=key,
+        encoder=card.name,
+        method=card.method,
+        pretraining_set=card.pretraining_set,
+        images=card.images,
+        epochs=card.epochs,
+        balance=card.balance,
+        architecture=card.architecture,
+        parameters=card.parameters,
+        task=task.name,
+        dataset=examples.test.source.name,
+        family=task.family,
+        metric=task.metric,
+        unit=task.unit,
+        protocol=frozen.settings.protocol,
+        score=numbers.score,
+        raw=numbers.raw,
+        low=numbers.low,
+        high=numbers.high,
+        n=len(examples.test),
+        floor=numbers.floor,
+        metrics=numbers.metrics,
+        hyperparameters=dict(answered.chosen) | _facts(frozen, examples),
+        cost=cost,
+        versions=versions(),
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _facts(frozen: Frozen, examples: Examples) -> dict[str, float | int | str]:
+    tuned = frozen.settings.protocol == "tuned"
+    return {
+        "epochs": frozen.task.epochs,
+        "batch_size": frozen.task.batch_size,
+        "optimizer": "adamw" if tuned else "adam",
+        "schedule": "cosine" if tuned else "constant",
+        "train_images": len(examples.fit),
+        "validation_images": len(examples.validation or ()),
+        "precision": frozen.compute.precision,
+    }
+
+
+def _cost(frozen: Frozen, examples: Examples, answers: Sequence[Answered], seconds: float) -> Cost:
+    """Return what one row took: the seeds that were trained together share the time.
+
+    Images a second are those that heads were trained and tested on. Operations are the encoder's,
+    as if no features had been stored: once an image, or once a step where they are recomputed.
+    """
+    chosen = answers[0].chosen
+    trained = int(chosen["steps"]) * frozen.task.batch_size
+    once = num_images(examples)
+    encoded = once if chosen["features"] == "cached" else once - len(examples.fit) + trained
+    each = seconds / len(answers)
+    return Cost(
+        seconds=each,
+        images_per_second=(trained + len(examples.test)) / each,
+        flops=encoded * flops_each(frozen.encoder.card, frozen.task),
+        peak_memory_bytes=peak_memory_bytes(frozen.compute.device),
+        device=frozen.compute.device,
+        threads=frozen.compute.threads,
+    )

@@ -1,0 +1,27 @@
+"""Which of several heads is kept: the best on validation, never on test."""
+
+import math
+from collections.abc import Sequence
+
+
+def best(scores: Sequence[float], losses: Sequence[float]) -> int:
+    """Return the place of the highest score; of equal ones that of the lowest loss, then the first.
+
+    Accuracies on a small validation set are often equal, and then the loss still tells heads
+    apart. A head whose score is not finite (its training diverged) loses to every other.
+
+    Example:
+        >>> best([0.5, 0.75, 0.75, math.nan], [1.0, 0.9, 0.8, 0.1])
+        2
+    """
+    assert scores, "one head at least"
+
+    def rank(place: int) -> tuple[float, float, int]:
+        score, loss = scores[place], losses[place]
+        return (
+            score if math.isfinite(score) else -math.inf,
+            -loss if math.isfinite(loss) else -math.inf,
+            -place,
+        )
+
+    return max(range(len(scores)), key=rank)

@@ -1,0 +1,80 @@
+"""A study as one HTML file that works offline: no external request, nothing to install.
+
+The page's content security policy forbids every request and every script but the two whose hashes
+it names, so a name that holds markup could do nothing even if it were not escaped.
+"""
+
+import base64
+import hashlib
+import math
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from vireo import __version__
+from vireo.analysis import read_study
+from vireo.files import write_bytes
+from vireo.report.content import collect
+from vireo.report.words import number
+
+
+def write_report(study_dir: Path, out: Path) -> Path:
+    """Write the report of the study (or probe) in `study_dir` to the HTML file `out`.
+
+    Raises:
+        StoreError: no results there.
+        SettingError: the results are empty or cannot be compared.
+    """
+    content = collect(read_study(study_dir), study_dir)
+    write_bytes(out, render(content).encode())
+    return out
+
+
+def render(content: dict[str, Any]) -> str:
+    """Return the page for the variables that `collect` gives; every text is escaped."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+    from plotly.offline import get_plotlyjs
+
+    environment = Environment(
+        loader=FunctionLoader(_asset), autoescape=True, undefined=StrictUndefined
+    )
+    environment.filters["cell"] = _cell
+    plotly, script = get_plotlyjs(), _asset("page.js")
+    page: str = environment.get_template("page.html.j2").render(
+        **content,
+        plotted_correlation='"correlation": null' not in content["data"],
+        version=__version__,
+        policy=_policy(plotly, script),
+        style=_trusted(_asset("style.css")),
+        plotly=_trusted(plotly),
+        script=_trusted(script),
+    )
+    return page
+
+
+def _policy(*scripts: str) -> str:
+    hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:"
+    )
+
+
+def _sha256(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _asset(name: str) -> str:
+    return (resources.files("vireo.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _trusted(text: str) -> Markup:
+    """Mark a text that vireo or plotly ships as safe; never one that a person or file gave."""
+    return Markup(text)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return number(value, 4 if abs(value) < 1e4 or math.isnan(value) else 0)
+    return str(value)

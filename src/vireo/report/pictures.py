@@ -1,0 +1,59 @@
+"""Arrays to pictures inside the page: photographs, masks in a fixed palette, depth in viridis."""
+
+import base64
+import io
+
+import numpy as np
+from jaxtyping import Float, Integer, UInt8
+from PIL import Image
+
+LONGEST_SIDE = 160
+# Okabe and Ito's colours, safe for the colour-blind, then shades of them for further classes.
+PALETTE = (
+    *("#4a4a4a", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"),
+    *("#8c6bb1", "#a6761d", "#99d8c9", "#fdae6b", "#9ecae1", "#c994c7", "#74c476", "#fb6a4a"),
+    *("#dadaeb", "#bdbdbd", "#6baed6", "#fee391"),
+)
+NOTHING = (128, 128, 128)
+
+Pixels = UInt8[np.ndarray, "height width 3"]
+
+
+def data_uri(pixels: Pixels) -> str:
+    """Return a PNG of `pixels`, at most `LONGEST_SIDE` a side, as a `data:` address."""
+    picture = Image.fromarray(pixels)
+    if max(picture.size) > LONGEST_SIDE:
+        picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def colour_mask(mask: Integer[np.ndarray, "height width"], ignore: int = 255) -> Pixels:
+    """Colour class codes by the palette; `ignore` and negative codes are grey."""
+    palette = np.array([_rgb(colour) for colour in PALETTE], dtype=np.uint8)
+    pixels: np.ndarray = palette[np.mod(mask, len(palette))]
+    pixels[(mask == ignore) | (mask < 0)] = NOTHING
+    return pixels
+
+
+def colour_depth(depth: Float[np.ndarray, "height width"], low: float, high: float) -> Pixels:
+    """Colour depth from `low` (dark) to `high` (bright) by viridis; invalid pixels are grey."""
+    from matplotlib import colormaps
+
+    span = max(high - low, 1e-9)
+    valid = np.isfinite(depth)
+    share = np.clip((np.where(valid, depth, low) - low) / span, 0, 1)
+    pixels: np.ndarray = colormaps["viridis"](share, bytes=True)[..., :3].copy()
+    pixels[~valid] = NOTHING
+    return pixels
+
+
+def depth_range(truth: Float[np.ndarray, "height width"]) -> tuple[float, float]:
+    """Return the scale that truth and predictions share: smallest and largest true depth."""
+    valid = truth[np.isfinite(truth)]
+    return (float(valid.min()), float(valid.max())) if valid.size else (0.0, 1.0)
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)

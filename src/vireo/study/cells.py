@@ -1,0 +1,117 @@
+"""The cells of a study: what there is to compute, what it is called, and where it is kept."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vireo.digest import digest
+from vireo.files import read_json, write_json
+from vireo.records import EncoderSpec, StudyPlan, Task
+from vireo.store.folder import StudyFolder
+from vireo.study.plan import encoder_names
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One pre-training run (`task` is empty), or one encoder on one task, all seeds."""
+
+    encoder: str
+    task: str = ""
+
+    @property
+    def is_pretraining(self) -> bool:
+        """Whether this cell makes an encoder."""
+        return not self.task
+
+    @property
+    def name(self) -> str:
+        """What messages and tables call it."""
+        return f"{self.encoder} x {self.task}" if self.task else f"pretrain {self.encoder}"
+
+    @property
+    def file_name(self) -> str:
+        """A file name: readable, and distinct for distinct cells."""
+        readable = re.sub(r"[^A-Za-z0-9._+-]+", "-", self.name).strip(".-")[:80]
+        return f"{readable}-{digest(self)[:6]}.txt"
+
+
+def plan_cells(plan: StudyPlan) -> list[Cell]:
+    """Return all cells in the order they run: pre-training first, then encoder by encoder.
+
+    An encoder's tasks are neighbours, so that it is opened once.
+    """
+    probes = [Cell(name, task.name) for name in encoder_names(plan) for task in plan.tasks]
+    return [*map(Cell, plan.pretrain), *probes]
+
+
+def task_of(plan: StudyPlan, cell: Cell) -> Task:
+    """Return the task that `cell` asks."""
+    return next(task for task in plan.tasks if task.name == cell.task)
+
+
+def run_folder(plan: StudyPlan, folder: StudyFolder, name: str) -> Path:
+    """Return where the pre-training run called `name` is kept.
+
+    The settings' digest is in the name: changed settings make another run beside the old one.
+    """
+    return folder.runs / f"{name}-{digest(plan.pretrain[name])[:8]}"
+
+
+def encoder_spec(plan: StudyPlan, folder: StudyFolder, name: str) -> EncoderSpec:
+    """Return how to open the encoder called `name`: as the plan says, or from its run."""
+    if name in plan.pretrain:
+        return EncoderSpec(spec=f"run:{run_folder(plan, folder, name)}", name=name)
+    return next(spec for spec in plan.encoders if spec.name == name)
+
+
+def identity(plan: StudyPlan, cell: Cell) -> str:
+    """Return the digest of what the plan says of `cell`: unchanged means its rows may be kept."""
+    made_by: Any = plan.pretrain.get(cell.encoder)
+    if made_by is None:
+        made_by = next(spec for spec in plan.encoders if spec.name == cell.encoder)
+    return digest(made_by, task_of(plan, cell), plan.probe)
+
+
+class CellIndex:
+    """Which rows belong to which cell: `cells.json`, kept up to date while a study runs.
+
+    Args:
+        plan: what the study asks for.
+        folder: where it is kept; entries there of cells that did not change are taken over.
+    """
+
+    def __init__(self, plan: StudyPlan, folder: StudyFolder) -> None:
+        self._path = folder.cells
+        old = {entry["identity"]: entry["rows"] for entry in _entries(folder.cells)}
+        self.rows: dict[Cell, tuple[str, ...]] = {}
+        self._identities: dict[Cell, str] = {}
+        for cell in plan_cells(plan):
+            if not cell.is_pretraining:
+                self._identities[cell] = identity(plan, cell)
+                self.rows[cell] = tuple(old.get(self._identities[cell], ()))
+
+    def put(self, cell: Cell, rows: Sequence[str]) -> None:
+        """Note the digests of a finished cell's rows and write the index."""
+        self.rows[cell] = tuple(rows)
+        self.write()
+
+    def write(self) -> None:
+        """Write the index, atomically."""
+        write_json(
+            self._path,
+            [
+                {
+                    "encoder": cell.encoder,
+                    "task": cell.task,
+                    "identity": self._identities[cell],
+                    "rows": list(rows),
+                }
+                for cell, rows in self.rows.items()
+            ],
+        )
+
+
+def _entries(path: Path) -> list[Mapping[str, Any]]:
+    return list(read_json(path)) if path.is_file() else []

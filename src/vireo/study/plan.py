@@ -1,0 +1,128 @@
+"""A study file (TOML) to a `StudyPlan`: types, keys and names are checked, no disk is touched.
+
+What needs the disk or a network (files, images, checkpoints) is checked by `vireo.study.check`, so
+that a study file can be read on a machine that has none of its data.
+"""
+
+import dataclasses
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from vireo.catalog import unknown
+from vireo.errors import SettingError, VireoError
+from vireo.records import EncoderSpec, PretrainSettings, StudyPlan, Task
+from vireo.records.reading import read_record, refuse
+
+_FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+
+
+def read_plan(path: Path) -> StudyPlan:
+    """Read a study file.
+
+    Tasks are names of the catalogue or paths of task files relative to the study file.
+
+    Raises:
+        SettingError: the file is missing or not TOML, or has mistakes; all of them are listed.
+    """
+    values = _toml(path)
+    tasks, mistakes = _tasks(values.pop("tasks", None), path.parent)
+    plan, found = read_record(StudyPlan, {**values, "tasks": []})
+    mistakes += found
+    if plan is not None:
+        plan = dataclasses.replace(
+            plan, tasks=tuple(tasks), encoders=tuple(map(_named, plan.encoders))
+        )
+        mistakes += _names(plan) + _methods(plan)
+    refuse(str(path), mistakes)
+    assert plan is not None
+    return plan
+
+
+def encoder_names(plan: StudyPlan) -> list[str]:
+    """Return the names of the plan's encoders in the order tables show them."""
+    return [*(spec.name for spec in plan.encoders), *plan.pretrain]
+
+
+def check_names(plan: StudyPlan) -> None:
+    """Check a plan that was not read from a file.
+
+    Raises:
+        SettingError: names that clash, or settings that cannot work; all are listed.
+    """
+    refuse(f"The study '{plan.name}'", _names(plan) + _methods(plan))
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise SettingError(f"A study is a TOML file; {path} does not exist.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingError(f"{path} is not valid TOML: {error}.") from error
+
+
+def _tasks(names: object, folder: Path) -> tuple[list[Task], list[str]]:
+    from vireo.tasks import find_task
+
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+        return [], [f"tasks should be a list of task names and files; got {names!r}"]
+    tasks, mistakes = [], []
+    for name in names:
+        try:
+            tasks.append(find_task(str(folder / name) if name.endswith(".toml") else name))
+        except VireoError as error:
+            mistakes.append(f"task {name}: {error}")
+    return tasks, mistakes
+
+
+def _named(spec: EncoderSpec) -> EncoderSpec:
+    return dataclasses.replace(spec, name=spec.name or spec.spec)
+
+
+def _names(plan: StudyPlan) -> list[str]:
+    """Check that encoders and tasks can be told apart, and that the baseline is one of them."""
+    names = encoder_names(plan)
+    found = [f"two {kind} are called '{name}'; rename one" for kind, name in _twice(plan)]
+    if not names:
+        found.append("no encoder is named; add an [[encoders]] or a [pretrain.NAME] table")
+    if plan.baseline and plan.baseline not in names:
+        found.append(unknown(plan.baseline, names, "baseline"))
+    found += [
+        f"pretrain.{name} names a folder: letters, digits, . _ + - only, 64 at most"
+        for name in plan.pretrain
+        if not _FOLDER_NAME.fullmatch(name)
+    ]
+    if not plan.probe.seeds:
+        found.append("probe.seeds is empty; give at least one")
+    return found
+
+
+def _twice(plan: StudyPlan) -> list[tuple[str, str]]:
+    both = {"encoders": encoder_names(plan), "tasks": [task.name for task in plan.tasks]}
+    return [
+        (kind, name)
+        for kind, names in both.items()
+        for name in dict.fromkeys(names)
+        if names.count(name) > 1
+    ]
+
+
+def _methods(plan: StudyPlan) -> list[str]:
+    found = []
+    for name, settings in plan.pretrain.items():
+        found += [f"pretrain.{name}: {mistake}" for mistake in method_mistakes(settings)]
+    return found
+
+
+def method_mistakes(settings: PretrainSettings) -> list[str]:
+    """Return what is wrong with a run's method and options, without reading any image."""
+    from vireo.methods import find_method
+    from vireo.methods.building import method_settings
+
+    try:
+        method_settings(find_method(settings.method), settings.image_size, settings.options)
+    except VireoError as error:
+        return [str(error)]
+    return []

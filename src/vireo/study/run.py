@@ -1,0 +1,153 @@
+"""Run what is missing of a study: every finished cell is kept, so a killed run loses at most one.
+
+Rows are named by digests of weights, task and protocol. A changed plan therefore computes only what
+changed, and rows of the old plan stay where they are, outside the new plan's tables.
+"""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from vireo.catalog import resolve
+from vireo.console import say, warn
+from vireo.digest import plain
+from vireo.files import lock, write_json
+from vireo.records import StudyPlan
+from vireo.store.folder import StudyFolder
+from vireo.study import ENGINES
+from vireo.study.cells import Cell, CellIndex, plan_cells
+from vireo.study.check import check_plan
+from vireo.study.work import Outcome, Worker
+
+if TYPE_CHECKING:
+    from vireo.devices import Compute
+
+
+def run_study(
+    plan: StudyPlan,
+    out: Path,
+    *,
+    compute: "Compute | None" = None,
+    workers: int = 0,
+    engine: str = "serial",
+) -> pd.DataFrame:
+    """Compute the missing cells of `plan` and return the table of its rows.
+
+    A failing cell is written to `out/errors` and told at the end; the others go on. The table then
+    lacks its rows.
+
+    Args:
+        plan: from `read_plan`, or made in Python.
+        out: the study's folder.
+        compute: where to compute; chosen for this machine if None.
+        workers: processes that load images.
+        engine: a name of `ENGINES` or a dotted path.
+
+    Raises:
+        SettingError: the plan cannot work; nothing was computed.
+        StoreError: another process runs this study.
+    """
+    folder = StudyFolder(out)
+    with lock(folder.lock, f"the study in {out}"):
+        check_plan(plan)
+        worker = Worker(plan, folder, compute or _choose(), workers)
+        write_json(folder.plan, plain(plan))
+        shutil.rmtree(folder.errors, ignore_errors=True)
+        _run_cells(worker, engine)
+        return _rows(worker)
+
+
+def _run_cells(worker: Worker, engine: str) -> None:
+    cells = plan_cells(worker.plan)
+    index = CellIndex(worker.plan, worker.folder)
+    index.write()
+    clock = Clock(cells)
+    outcomes: list[Outcome] = []
+    try:
+        for outcome in resolve(ENGINES, engine, "engine")(worker, cells):
+            outcomes.append(outcome)
+            if outcome.rows:
+                index.put(outcome.cell, outcome.rows)
+            if line := clock.line(outcome):
+                say(line)
+    except KeyboardInterrupt:
+        say(
+            f"Stopped with {len(outcomes)} of {len(cells)} cells done; they are kept in "
+            f"{worker.folder.root}. The same command goes on from there."
+        )
+        raise
+    _tell(outcomes, worker.folder)
+
+
+class Clock:
+    """Says what a cell took and how long the rest will take, by the mean of its kind so far.
+
+    Cells that were there already take no time and give no estimate.
+    """
+
+    def __init__(self, cells: Sequence[Cell]) -> None:
+        self._left = list(cells)
+        self._total = len(cells)
+        self._seconds: dict[bool, list[float]] = {True: [], False: []}
+
+    def line(self, outcome: Outcome) -> str:
+        """Return the line to print for `outcome`; empty for a cell that was there already."""
+        self._left.remove(outcome.cell)
+        if not outcome.computed:
+            return ""
+        number = f"[{self._total - len(self._left)}/{self._total}]"
+        if outcome.error:
+            return f"{number} {outcome.cell.name}: FAILED: {outcome.error}"
+        self._seconds[outcome.cell.is_pretraining].append(outcome.seconds)
+        return f"{number} {outcome.cell.name}: {duration(outcome.seconds)}{self._rest()}"
+
+    def _rest(self) -> str:
+        known = {kind: sum(s) / len(s) for kind, s in self._seconds.items() if s}
+        kinds = [cell.is_pretraining for cell in self._left]
+        if not kinds or not known.keys() >= set(kinds):
+            return ""
+        return f", at most {duration(sum(known[kind] for kind in kinds))} left"
+
+
+def duration(seconds: float) -> str:
+    """Return a time as a person says it.
+
+    Example:
+        >>> duration(0.42), duration(75.0), duration(8000.0)
+        ('0.4 s', '1 min 15 s', '2 h 13 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def _tell(outcomes: Sequence[Outcome], folder: StudyFolder) -> None:
+    failed = [outcome for outcome in outcomes if outcome.error]
+    there = sum(not outcome.computed for outcome in outcomes)
+    computed = len(outcomes) - there - len(failed)
+    say(f"{computed} cells computed, {there} were there already, {len(failed)} failed.")
+    for outcome in failed:
+        warn(f"{outcome.cell.name}: {outcome.error} ({folder.errors / outcome.cell.file_name})")
+
+
+def _rows(worker: Worker) -> pd.DataFrame:
+    from vireo.store.results import read_table
+
+    index = CellIndex(worker.plan, worker.folder)
+    wanted = {row for rows in index.rows.values() for row in rows}
+    if not worker.folder.results.is_dir():
+        worker.folder.results.mkdir(parents=True)
+    table = read_table(worker.folder.results)
+    return table[table["digest"].isin(wanted)].reset_index(drop=True)
+
+
+def _choose() -> "Compute":
+    from vireo.devices import choose
+
+    return choose()

@@ -1,0 +1,19 @@
+"""Tasks that ask what each pixel belongs to."""
+
+from vireo.records import Task
+
+ROOMS_FOREGROUND = Task(
+    name="rooms-foreground",
+    summary="which pixels show an object, and which the room",
+    dataset="rooms",
+    target="foreground",
+    outputs=2,
+    family="semantic-pixel",
+    head="deeplabv3+",
+    loss="cross-entropy",
+    metric="miou",
+    epochs=4,
+    max_steps=200,
+    batch_size=16,
+    input_size=(64, 64),
+)

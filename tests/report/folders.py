@@ -1,0 +1,100 @@
+"""Study folders with made-up rows and galleries of every kind of task."""
+
+import numpy as np
+
+from vireo.digest import digest
+from vireo.files import write_json
+from vireo.records import Cost, ResultRow, RowKey
+from vireo.store.folder import StudyFolder
+from vireo.store.results import ResultStore
+
+TASKS = {
+    "digits": ("semantic-image", "top-1", "share"),
+    "rooms-count": ("structural-image", "top-1", "share"),
+    "rooms-foreground": ("semantic-pixel", "miou", "share"),
+    "rooms-depth": ("structural-pixel", "l1", "m"),
+}
+ENCODERS = ("random-resnet20", "moco-v2-rooms", "swav-digits", "supervised-digits")
+
+
+def make_row(encoder, task, seed, score):
+    family, metric, unit = TASKS.get(task, TASKS["digits"])
+    method = "random" if encoder.startswith("random") else "moco-v2"
+    floor = 0.1 if unit == "share" else -1.4
+    key = RowKey(encoder=encoder, task=task, protocol="p", scoring="standard", seed=seed)
+    cost = Cost(
+        seconds=3.25,
+        images_per_second=400.0,
+        flops=1000,
+        peak_memory_bytes=2**30,
+        device="cpu",
+        threads=2,
+    )
+    return ResultRow(
+        key=key,
+        encoder=encoder,
+        method=method,
+        pretraining_set="rooms",
+        images=None,
+        epochs=None,
+        balance="unknown",
+        architecture="resnet20",
+        parameters=272474,
+        task=task,
+        dataset=task,
+        family=family,
+        metric=metric,
+        unit=unit,
+        protocol="tuned",
+        score=score,
+        raw=abs(score),
+        low=score - 0.03,
+        high=score + 0.02,
+        n=360,
+        floor=floor,
+        cost=cost,
+        versions={"torch": "2.14.1", "python": "3.11.2"},
+        time="2026-01-01T00:00:00Z",
+    )
+
+
+def make_gallery(task, generator):
+    """Six examples; the images depend on the task alone, as they do in a store."""
+    fixed = np.random.default_rng(len(task))
+    image = fixed.integers(0, 255, (6, 24, 32, 3), dtype=np.uint8)
+    kind = TASKS.get(task, TASKS["digits"])[1]
+    if kind == "top-1":
+        truth = fixed.integers(0, 10, 6)
+        guess = np.where(generator.uniform(size=6) < 0.6, truth, (truth + 1) % 10)
+        return {"image": image, "truth": truth, "prediction": guess}
+    ramp = np.linspace(0.5, 5.0, 32, dtype=np.float32) * np.ones((6, 24, 1), dtype=np.float32)
+    if kind == "l1":
+        truth = ramp.copy()
+        truth[:, :3] = np.nan
+        noise = generator.normal(0, 0.4, ramp.shape).astype(np.float32)
+        return {"image": image, "truth": truth, "prediction": ramp + noise}
+    truth = (ramp > 2.5).astype(np.int64)
+    truth[:, -2:] = 255
+    return {"image": image, "truth": truth, "prediction": np.roll(truth, 3, axis=2)}
+
+
+def fill(root, encoders=ENCODERS, tasks=tuple(TASKS), seeds=2, *, baseline=ENCODERS[0], skip=()):
+    """Write a study folder as `run_study` leaves it."""
+    folder, store = StudyFolder(root), ResultStore(StudyFolder(root).results)
+    generator, cells = np.random.default_rng(3), []
+    for rank, encoder in enumerate(encoders):
+        for place, task in enumerate(tasks):
+            rows = []
+            for seed in range(seeds):
+                score = 0.35 + 0.1 * ((rank * (place + 1)) % 5) + 0.01 * generator.normal()
+                score -= 1.5 * (TASKS.get(task, TASKS["digits"])[2] != "share")
+                row = make_row(encoder, task, seed, float(score))
+                rows.append(digest(row.key))
+                if (encoder, task) not in skip:
+                    outcomes = {"index": np.arange(3)}
+                    store.write(row, outcomes, make_gallery(task, generator))
+            cells.append({"encoder": encoder, "task": task, "identity": "i", "rows": rows})
+    plan = {"name": "test study", "summary": "made up", "baseline": baseline}
+    write_json(folder.plan, plan | {"probe": {"level": 0.95}})
+    write_json(folder.cells, cells)
+    return root

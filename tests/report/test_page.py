@@ -1,0 +1,176 @@
+"""The page: complete, self-contained, and no name can inject anything."""
+
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from tests.report.folders import ENCODERS, TASKS, fill
+
+from vireo.analysis import ANALYSES
+from vireo.errors import SettingError, StoreError
+from vireo.report import write_report
+from vireo.report.content import embedded
+
+EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+EVIL_TASK = "</script><b>\"'&amp;"
+
+
+class Outline(HTMLParser):
+    """Collects what a browser would see: tags, attributes, text of scripts and the rest."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.text, self._inside = [], [], ""
+        self.raw = {"script": [], "style": []}
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag in self.raw:
+            self._inside = tag
+            self.raw[tag].append("")
+
+    def handle_endtag(self, tag):
+        if tag == self._inside:
+            self._inside = ""
+
+    def handle_data(self, data):
+        if self._inside:
+            self.raw[self._inside][-1] += data
+        else:
+            self.text.append(data)
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+@pytest.fixture
+def light(monkeypatch):
+    """Leave the 5 MB of plotly out where a test does not look at it."""
+    monkeypatch.setattr("plotly.offline.get_plotlyjs", lambda: "/* plotly */")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    root = fill(tmp_path_factory.mktemp("page") / "study")
+    return Outline(write_report(root, root / "report.html").read_text())
+
+
+def test_every_encoder_task_and_analysis_is_there(page):
+    text = " ".join(page.text)
+    for name in (*ENCODERS, *TASKS, "floor", "baseline", "torch 2.14.1", "360"):
+        assert name in text
+    assert text.count("supervised-digits") > 3
+    assert len(page.all("details")) == len(ANALYSES) + 2
+
+
+def test_nothing_is_fetched(page):
+    addresses = [
+        attrs.get(key) for _, attrs in page.tags for key in ("src", "href") if key in attrs
+    ]
+    assert addresses
+    assert all(address.startswith(("#", "data:image/png;base64,")) for address in addresses)
+    assert not page.all("link")
+    (style,) = page.raw["style"]
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_only_the_two_scripts_of_the_policy_may_run(page):
+    policy = next(a["content"] for a in page.all("meta") if "http-equiv" in a)
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    allowed = set(re.findall(r"'sha256-([^']+)'", policy))
+    kinds = [attrs.get("type") for attrs in page.all("script")]
+    assert kinds == ["application/json", None, None]
+    found = page.raw["script"][1:]
+    assert len(found[0]) > 1e6
+    digests = {base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in found}
+    assert digests == allowed
+
+
+def test_the_best_score_of_each_task_is_marked(page):
+    best = [attrs for attrs in page.all("td") if "best" in attrs.get("class", "").split()]
+    assert len(best) == len(TASKS)
+
+
+def test_pictures_have_alternative_texts_and_headers_a_scope(page):
+    pictures = page.all("img")
+    assert len(pictures) == 2 * 4 * 1 + 2 * 4 * (2 + len(ENCODERS))
+    assert all(attrs["alt"] for attrs in pictures)
+    assert all(attrs.get("scope") in ("col", "row") for attrs in page.all("th"))
+    assert page.all("html") == [{"lang": "en"}]
+    assert any(attrs.get("name") == "viewport" for attrs in page.all("meta"))
+
+
+def test_the_drawn_numbers_are_the_scores(page):
+    data = json.loads(page.raw["script"][0])
+    assert [encoder["name"] for encoder in data["encoders"]] == list(ENCODERS)
+    assert [encoder["baseline"] for encoder in data["encoders"]] == [True, False, False, False]
+    score, low, high = data["points"][0][0]
+    assert 30 < score < 40  # a share, drawn in percent
+    assert low < score < high
+    assert -1.4 < data["points"][3][0][0] < -1.0  # metres stay metres
+    assert data["correlation"]["n"] == 4
+    assert data["correlation"]["pearson"][1][1] == 1.0
+
+
+def test_names_are_text_and_nothing_else(tmp_path, light):
+    root = fill(
+        tmp_path / "s", encoders=(EVIL, "b", "c"), tasks=(EVIL_TASK, "digits"), baseline="b"
+    )
+    clean = fill(tmp_path / "t", encoders=("a", "b", "c"), tasks=("d", "digits"), baseline="b")
+    evil = Outline(write_report(root, root / "r.html").read_text())
+    plain = Outline(write_report(clean, clean / "r.html").read_text())
+    assert [tag for tag, _ in evil.tags] == [tag for tag, _ in plain.tags]
+    assert [set(attrs) for _, attrs in evil.tags] == [set(attrs) for _, attrs in plain.tags]
+    assert EVIL in "".join(evil.text)
+    assert EVIL_TASK in "".join(evil.text)
+    data = json.loads(evil.raw["script"][0])
+    assert data["encoders"][0]["name"] == EVIL
+    assert data["tasks"][0]["name"] == EVIL_TASK
+
+
+@pytest.mark.parametrize("text", ["</script>", "<!--", "]]>", "&lt;", "\u2028"])
+def test_embedded_json_cannot_leave_its_element(text):
+    found = str(embedded({"name": text}))
+    assert not set(found) & set("<>&\u2028")
+    assert json.loads(found) == {"name": text}
+
+
+def test_an_incomplete_study_still_has_a_page_that_says_so(tmp_path, light):
+    root = fill(tmp_path / "s", skip={("swav-digits", "digits")})
+    page = Outline(write_report(root, root / "r.html").read_text())
+    text = " ".join(page.text)
+    assert "Missing: swav-digits x digits" in text
+    assert "missing: swav-digits x digits" in text  # what the analyses answer
+    assert sum(attrs.get("data-value") == "" for attrs in page.all("td")) == 2  # cell, mean skill
+
+
+def test_one_encoder_makes_a_page_without_correlations(tmp_path, light):
+    root = fill(tmp_path / "s", encoders=("alone",), baseline="")
+    page = Outline(write_report(root, root / "r.html").read_text())
+    assert "At least 3 encoders are needed" in " ".join(page.text)
+    assert not any(attrs.get("id") == "coefficient" for attrs in page.all("select"))
+
+
+def test_an_old_plans_rows_are_left_out(tmp_path, light):
+    fill(tmp_path / "s", encoders=("old", "b"))
+    root = fill(tmp_path / "s", encoders=("b", "c"))
+    text = (write_report(root, root / "r.html")).read_text()
+    assert ">old" not in text
+
+
+def test_a_folder_without_results_says_what_to_do(tmp_path):
+    with pytest.raises(StoreError, match=r"holds no results; run a study or a probe"):
+        write_report(tmp_path, tmp_path / "r.html")
+
+
+def test_no_finished_cell_says_so(tmp_path, light):
+    everything = {(encoder, task) for encoder in ENCODERS for task in TASKS}
+    root = fill(tmp_path / "s", skip=everything)
+    (root / "results").mkdir()
+    with pytest.raises(SettingError, match="no rows yet"):
+        write_report(root, root / "r.html")
