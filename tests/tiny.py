@@ -79,6 +79,14 @@ def tiny_network(name: str, input_size: tuple[int, int] | None) -> Network:
     return Network(backbone=TinyNetwork(TinyBackbone(8)), classifier="fc", input_size=size)
 
 
+def dropout_network(name: str, input_size: tuple[int, int] | None) -> Network:
+    """`tiny_network` whose forward draws from torch's global generator."""
+    network = tiny_network(name, input_size)
+    inner = network.backbone.network
+    inner.conv2 = nn.Sequential(nn.Dropout(0.5), inner.conv2)
+    return network
+
+
 ARCHITECTURE = "tests.tiny:tiny_network"
 DATASET = DatasetSpec(name="array", source="tests.tiny:ArraySource")
 

@@ -11,8 +11,6 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "open_encoder": "vireo.encoders",
     "open_split": "vireo.data",
-    "pretrain": "vireo.pretrain",
-    "probe": "vireo.probe",
     "run_study": "vireo.study",
     "read_table": "vireo.store",
 }
@@ -20,8 +18,6 @@ __all__ = [
     "__version__",
     "open_encoder",
     "open_split",
-    "pretrain",
-    "probe",
     "read_table",
     "run_study",
 ]

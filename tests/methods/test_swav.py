@@ -12,7 +12,8 @@ from vireo.devices import Compute
 from vireo.errors import SettingError
 from vireo.methods.building import build_method
 from vireo.methods.method import Progress
-from vireo.methods.swav import SwAV, SwAVSettings, usage
+from vireo.methods.parts import usage
+from vireo.methods.swav import SwAV, SwAVSettings
 from vireo.pretrain.loop import train_step
 from vireo.pretrain.optimizers import Optimizer
 from vireo.records import OptimizerSettings

@@ -86,6 +86,18 @@ def test_a_run_broken_anywhere_ends_as_if_it_had_not_been(
     same_run(whole, parts)
 
 
+def test_dropout_is_resumed_too(tmp_path, monkeypatch, make_settings, compute):
+    settings = make_settings(architecture="tests.tiny:dropout_network")
+    whole, parts = tmp_path / "a" / "r", tmp_path / "b" / "r"
+    torch.manual_seed(1)
+    pretrain(settings, whole, compute=compute, workers=0)
+    with broken_at(4, monkeypatch):
+        pretrain(settings, parts, compute=compute, workers=0, save_every_seconds=0.0)
+    torch.manual_seed(2)
+    pretrain(settings, parts, compute=compute, workers=0)
+    same_run(whole, parts)
+
+
 def test_the_result_opens_as_an_encoder_with_an_honest_card(tmp_path, make_settings, compute):
     out = pretrain(make_settings("supervised"), tmp_path / "r", compute=compute, workers=0)
     encoder = open_encoder(f"run:{out}")

@@ -94,7 +94,8 @@ def test_a_heading_sorts_the_table(page):
 
 def test_colours_follow_the_readers_choice(page):
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    drawn = page.evaluate("getComputedStyle(document.querySelector('#scatter .bg')).fill")
+    plot = "document.querySelector('#scatter .main-svg')"
+    drawn = page.evaluate(f"getComputedStyle({plot}).backgroundColor")
     dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
     assert (paper == "rgb(20, 23, 26)") == dark
     assert drawn == paper

@@ -10,7 +10,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, jaccard_sco
 from vireo.tasks.metrics import L1, MeanIoU, Top1
 
 
-def run(metric, answer, target, valid, batch_size):  # noqa: PLR0917
+def run(metric, answer, target, valid, batch_size):
     """Outcomes of a split that arrives in batches of `batch_size`."""
     parts = [
         metric.outcomes(

@@ -34,10 +34,10 @@ def open_encoder(spec: EncoderSpec | str) -> Encoder:
     """
     record = EncoderSpec(spec=spec) if isinstance(spec, str) else spec
     kind, colon, rest = record.spec.partition(":")
-    if kind not in OPENERS or not rest:
-        forms = [f"{name}:..." for name in OPENERS]
-        problem = unknown(record.spec, forms, "encoder") if colon else _bare(record.spec)
-        raise SettingError(problem)
+    if kind not in OPENERS and colon:
+        raise SettingError(unknown(f"{kind}:...", [f"{name}:..." for name in OPENERS], "encoder"))
+    if not rest:
+        raise SettingError(_bare(record.spec))
     encoder: Encoder = resolve(OPENERS, kind, "encoder")(record, rest)
     return encoder
 
@@ -166,7 +166,8 @@ def _bare(text: str) -> str:
             f"An encoder is written KIND:WHERE; '{text}' is an architecture: write"
             f" 'random:{text}' for random weights, 'torchvision:{text}' for published ones."
         )
+    hint = "" if ":" in text else f" For a file write 'file:{text}'."
     return (
-        f"An encoder is written KIND:WHERE, with KIND one of {', '.join(OPENERS)}; got '{text}'."
-        f" For a file write 'file:{text}'."
+        f"An encoder is written KIND:WHERE, with KIND one of {', '.join(OPENERS)};"
+        f" got '{text}'.{hint}"
     )

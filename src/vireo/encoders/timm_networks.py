@@ -43,9 +43,17 @@ class TimmBackbone(Backbone):
         """Return the pooled feature, and the five maps if `maps`.
 
         Raises:
-            SettingError: the network has a fixed input size, and the images another.
+            SettingError: the images have a size that the network cannot take.
         """
-        self._check(tuple(images.shape[-2:]))
+        size = tuple(images.shape[-2:])
+        if self.fixed_size is not None and size != self.fixed_size:
+            raise SettingError(_refusal(size, f"it takes {_times(self.fixed_size)} only"))
+        try:
+            return self._features(images, maps)
+        except AssertionError as error:  # timm asserts what its networks demand of a size
+            raise SettingError(_refusal(size, str(error))) from error
+
+    def _features(self, images: Float[Tensor, "batch 3 height width"], maps: bool) -> Features:
         net: Any = self.network
         if not maps:
             return Features(net.forward_head(net.forward_features(images), pre_logits=True))
@@ -56,13 +64,6 @@ class TimmBackbone(Backbone):
         by_index = dict(zip(indices, found, strict=True))
         pooled = net.forward_head(last, pre_logits=True)
         return Features(pooled, tuple(by_index[tap] for tap in self.taps))
-
-    def _check(self, size: tuple[int, ...]) -> None:
-        if self.fixed_size is not None and size != self.fixed_size:
-            raise SettingError(
-                f"This network takes images of {_times(self.fixed_size)} pixels only; got"
-                f" {_times(size)}. Set the task's input_size, or the encoder's, to match."
-            )
 
 
 def timm_network(
@@ -119,7 +120,11 @@ def _look_up(name: str) -> tuple[type, Any]:
         close = difflib.get_close_matches(base, timm.list_models(), n=3)
         hint = f" Did you mean one of {', '.join(close)}?" if close else ""
         raise SettingError(f"timm has no network '{name}'.{hint} See timm.list_models().")
-    facts = timm.get_pretrained_cfg(name) or timm.get_pretrained_cfg(base)
+    try:
+        facts = timm.get_pretrained_cfg(name)
+    except RuntimeError as error:
+        known = ", ".join(timm.list_pretrained(f"{base}.*")) or "none"
+        raise SettingError(f"timm has no weights '{name}'; of {base} it has {known}.") from error
     model_class = inspect.signature(timm.model_entrypoint(base)).return_annotation
     if facts is None or not hasattr(model_class, "forward_intermediates"):
         raise SettingError(
@@ -153,6 +158,13 @@ def _parameters(model_class: type) -> set[str]:
     """Return the constructor's options, those of base classes too: `**kwargs` leads there."""
     own = [kind for kind in model_class.__mro__ if kind.__module__.startswith("timm.")]
     return {name for kind in own for name in inspect.signature(kind.__init__).parameters}  # type: ignore[misc]
+
+
+def _refusal(size: tuple[int, ...], reason: str) -> str:
+    return (
+        f"This network cannot take images of {_times(size)} pixels: {reason.rstrip('.')}. Set the"
+        " task's input_size, or the encoder's, to what it takes."
+    )
 
 
 def _times(size: tuple[int, ...]) -> str:

@@ -16,6 +16,10 @@ def find_method(name: str) -> type[Any]:
 
     Raises:
         SettingError: there is none of that name.
+
+    Example:
+        >>> find_method("moco-v2").__name__
+        'MoCoV2'
     """
     found: type[Any] = resolve(METHODS, name, "method")
     return found

@@ -20,6 +20,11 @@ def method_settings(
 
     Raises:
         SettingError: an option the method does not have, or a value of another type.
+
+    Example:
+        >>> from vireo.methods.moco_v2 import MoCoV2
+        >>> method_settings(MoCoV2, 32, {"queue_size": 4096}).queue_size
+        4096
     """
     kinds = typing.get_type_hints(method.Settings)
     known = [name for name in kinds if name != "image_size"]

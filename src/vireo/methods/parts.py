@@ -6,6 +6,7 @@ float32 whatever the precision of the network around them.
 
 import contextlib
 import copy
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TypeVar
@@ -44,6 +45,13 @@ def mlp(inputs: int, hidden: int, outputs: int, *, batch_norm: bool) -> nn.Seque
     return nn.Sequential(
         nn.Linear(inputs, hidden), *norm, nn.ReLU(inplace=True), nn.Linear(hidden, outputs)
     )
+
+
+def usage(scores: Float[Tensor, "views n K"], T: float) -> Float[Tensor, ""]:
+    """Return how evenly the views predict the prototypes: 1 evenly, 0 all the same one."""
+    p = F.softmax(scores / T, dim=2).mean((0, 1))  # [K]
+    entropy: Tensor = torch.special.entr(p).sum()
+    return entropy / math.log(len(p))
 
 
 def momentum_copy(online: Network) -> Network:
@@ -93,6 +101,11 @@ def sinkhorn(scores: Float[Tensor, "n K"], epsilon: float, iterations: int) -> F
 
     Returns:
         Rows that sum to one, at least float32.
+
+    Example:
+        >>> sinkhorn(torch.eye(2), 0.05, 3).round()
+        tensor([[1., 0.],
+                [0., 1.]])
 
     References:
         Cuturi 2013; Caron et al. 2020, appendix A.
@@ -163,8 +176,7 @@ def split_batch_norm(network: nn.Module, splits: int) -> None:
         SettingError: a batch norm of another kind, whose statistics cannot be split.
     """
     for name, child in network.named_children():
-        plain = type(child) is nn.BatchNorm2d
-        if plain and child.track_running_stats and child.momentum is not None:
+        if type(child) is nn.BatchNorm2d and child.track_running_stats and child.momentum:
             setattr(network, name, SplitBatchNorm2d(child, splits))
         elif isinstance(child, nn.modules.batchnorm._BatchNorm):
             raise SettingError(

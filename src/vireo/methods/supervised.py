@@ -25,10 +25,12 @@ class SupervisedSettings:
     """The usual augmentation of ImageNet classifiers.
 
     Attributes:
+        crop_scale: share of the picture's area that a crop keeps.
         jitter: brightness, contrast and saturation factors in 1 +- jitter; 0 is none.
     """
 
     image_size: int = 224
+    crop_scale: tuple[float, float] = (0.08, 1.0)
     jitter: float = 0.0
 
 
@@ -47,7 +49,12 @@ class Supervised(Method):
     ) -> None:
         super().__init__()
         classes = _known(num_classes)
-        self.views = supervised(settings.image_size, mean=encoder.card.mean, std=encoder.card.std)
+        self.views = supervised(
+            settings.image_size,
+            scale=settings.crop_scale,
+            mean=encoder.card.mean,
+            std=encoder.card.std,
+        )
         if settings.jitter:
             self.views = _with_jitter(self.views, settings.jitter)
         self.no_information = math.log(classes)

@@ -25,7 +25,7 @@ from vireo.data.views.published import multi_crop
 from vireo.encoders.encoder import Encoder
 from vireo.errors import SettingError
 from vireo.methods.method import Losses, Method, Progress
-from vireo.methods.parts import full_precision, mlp, sinkhorn, unit, without_blur
+from vireo.methods.parts import full_precision, mlp, sinkhorn, unit, usage, without_blur
 from vireo.records import OptimizerSettings
 
 LARGE = 2  # crops that give assignments
@@ -205,10 +205,3 @@ class SwAV(Method):
 
     def _queue_length(self, n: int) -> int:
         return self.settings.queue_size // n * n
-
-
-def usage(scores: Float[Tensor, "views n K"], T: float) -> Float[Tensor, ""]:
-    """Return how evenly the crops predict the prototypes: 1 evenly, 0 all the same one."""
-    p = F.softmax(scores / T, dim=2).mean((0, 1))  # [K]
-    entropy: Tensor = torch.special.entr(p).sum()
-    return entropy / math.log(len(p))

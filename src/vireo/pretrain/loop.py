@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from vireo import seeding
 from vireo.console import Bar, progress, say
 from vireo.data.batch import ViewBatch
 from vireo.data.views.loading import load_views
@@ -34,7 +35,7 @@ def train_step(
 ) -> Losses:
     """Take one step, in the order that `Method` promises."""
     method.before_step(now)
-    with compute.autocast():
+    with _seeded(now, compute.torch_device), compute.autocast():
         losses: Losses = method(batch)
     optimizer.zero_grad()
     losses.total.backward()  # type: ignore[no-untyped-call]
@@ -131,7 +132,9 @@ class Trainer:
                 bar.advance(note=reporter.report(now, losses))
                 self._save_if_due()
                 if interrupts.asked:
-                    self._leave()
+                    break
+        if interrupts.asked:
+            self._leave()
 
     def _batches(self) -> Generator[ViewBatch, None, None]:
         epoch, start = divmod(self.step, self.run.steps_per_epoch)
@@ -162,6 +165,19 @@ class Trainer:
             f"from {self.folder}."
         )
         raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _seeded(now: Progress, device: torch.device) -> Generator[None, None, None]:
+    """Seed torch's global generators for one forward: dropout has no generator of its own."""
+    on_gpu = device.type == "cuda"
+    seed = seeding.integer(now.digest, "forward", 0, now.step)
+    with torch.random.fork_rng(devices=[device] if on_gpu else []):
+        torch.default_generator.manual_seed(seed)
+        if on_gpu:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
 
 
 def _on_device(batch: ViewBatch, device: torch.device) -> ViewBatch:

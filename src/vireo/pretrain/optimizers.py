@@ -79,6 +79,11 @@ def learning_rate(settings: OptimizerSettings, progress: Progress) -> float:
     By the epoch, all steps of an epoch have the rate of its start. Warm-up is a line whose last
     step (or epoch) has the full rate; cosine takes what is left of the run. Milestones are shares
     of the whole run.
+
+    Example:
+        >>> halfway = Progress(step=5, num_steps=10, epoch=5, num_epochs=10)
+        >>> learning_rate(OptimizerSettings(learning_rate=0.03, weight_decay=1e-4), halfway)
+        0.015
     """
     unit = progress.num_steps / progress.num_epochs if settings.schedule_unit == "step" else 1.0
     done = float(progress.step if settings.schedule_unit == "step" else progress.epoch)

@@ -77,7 +77,7 @@ def probe(
             compute=compute,
             workers=workers,
         )
-        console.say(f"{encoder.card.name}: {task.name}, {len(missing)} seeds")
+        console.say(f"{encoder.card.name}: {task.name}, seeds {[*missing]}")
         started = time.perf_counter()
         answer = answer_pixels if head_of(task).dense else answer_images
         answers = answer(frozen, examples, list(missing), next(iter(keys.values())).task)

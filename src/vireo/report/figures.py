@@ -99,7 +99,7 @@ def draw_pair(axes: "Axes", cells: pd.DataFrame, first: str, second: str) -> Non
         axes.annotate(
             _plain(name),
             (left, bottom),
-            xytext=(-5, 5) if right else (5, 5),
+            xytext=(-5 if right else 5, -11 if number % 2 else 5),
             ha="right" if right else "left",
             textcoords="offset points",
             fontsize=8,

@@ -10,7 +10,7 @@ from PIL import Image
 LONGEST_SIDE = 160
 # Okabe and Ito's colours, safe for the colour-blind, then shades of them for further classes.
 PALETTE = (
-    *("#4a4a4a", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"),
+    *("#26364d", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"),
     *("#8c6bb1", "#a6761d", "#99d8c9", "#fdae6b", "#9ecae1", "#c994c7", "#74c476", "#fb6a4a"),
     *("#dadaeb", "#bdbdbd", "#6baed6", "#fee391"),
 )

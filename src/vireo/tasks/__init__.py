@@ -52,6 +52,8 @@ def find_task(name_or_path: str) -> "Task":
         known = unknown(name_or_path, TASKS, "task")
         raise SettingError(f"{known} Or give the path of a task file, ending in .toml.")
     task = resolve(TASKS, name_or_path, "task")
-    if not isinstance(task, Task) or mistakes(task):
-        raise SettingError(f"'{name_or_path}' is no usable Task: {mistakes(task)}.")
+    wrong = mistakes(task) if isinstance(task, Task) else [f"it is a {type(task).__name__}"]
+    if wrong:
+        raise SettingError(f"'{name_or_path}' is no usable Task: {'; '.join(wrong)}.")
+    assert isinstance(task, Task)
     return task

@@ -13,6 +13,7 @@ DIGITS = Task(
     loss="cross-entropy",
     metric="top-1",
     epochs=50,
+    learning_rate=1e-3,
     input_size=(32, 32),
 )
 
@@ -27,5 +28,6 @@ ROOMS_NEAREST = Task(
     loss="cross-entropy",
     metric="top-1",
     epochs=50,
+    learning_rate=1e-3,
     input_size=(64, 64),
 )

@@ -13,5 +13,6 @@ ROOMS_COUNT = Task(
     loss="cross-entropy",
     metric="top-1",
     epochs=50,
+    learning_rate=1e-3,
     input_size=(64, 64),
 )

@@ -12,8 +12,9 @@ ROOMS_FOREGROUND = Task(
     head="deeplabv3+",
     loss="cross-entropy",
     metric="miou",
-    epochs=4,
-    max_steps=200,
+    epochs=2,
+    max_steps=150,
     batch_size=16,
+    learning_rate=1e-3,
     input_size=(64, 64),
 )

@@ -12,9 +12,10 @@ ROOMS_WALKABLE = Task(
     head="deeplabv3+",
     loss="cross-entropy",
     metric="miou",
-    epochs=4,
-    max_steps=200,
+    epochs=2,
+    max_steps=150,
     batch_size=16,
+    learning_rate=1e-3,
     input_size=(64, 64),
 )
 
@@ -30,8 +31,9 @@ ROOMS_DEPTH = Task(
     metric="l1",
     higher_is_better=False,
     unit="m",
-    epochs=4,
-    max_steps=300,
+    epochs=3,
+    max_steps=240,
     batch_size=16,
+    learning_rate=1e-3,
     input_size=(64, 64),
 )

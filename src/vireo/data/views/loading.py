@@ -143,8 +143,10 @@ class _Examples(Dataset[_Decoded]):
         return _Decoded(index=index, label=label, prepared=self._engine.prepare(images, draws))
 
     def start_worker(self, _number: int) -> None:
-        # Ctrl-C reaches every process of the terminal; the main one ends its workers.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Ctrl-C, and `timeout` or a scheduler's SIGTERM, reach every process of the group. The main
+        # one finishes its step and ends its workers; a worker that dies first would break the step.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         self._engine.start_worker()
 
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
-LUMA = (0.2989, 0.58, 0.114)
+LUMA = (0.2989, 0.587, 0.114)
 _CONTRAST, _SATURATION, _HUE = 1, 2, 3
 _TINY = 1e-12
 

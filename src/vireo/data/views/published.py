@@ -77,7 +77,11 @@ def multi_crop(
 
 
 def supervised(
-    side: int, *, mean: Triple = IMAGENET_MEAN, std: Triple = IMAGENET_STD
+    side: int,
+    *,
+    scale: tuple[float, float] = (0.08, 1.0),
+    mean: Triple = IMAGENET_MEAN,
+    std: Triple = IMAGENET_STD,
 ) -> ViewRecipe:
     """Return the one view of supervised training: a random resized crop and a flip.
 
@@ -85,7 +89,7 @@ def supervised(
         >>> supervised(224).views[0].operations[0].scale
         (0.08, 1.0)
     """
-    view = View(count=1, side=side, operations=(Crop(), Flip()))
+    view = View(count=1, side=side, operations=(Crop(scale=scale), Flip()))
     return ViewRecipe(views=(view,), mean=mean, std=std)
 
 

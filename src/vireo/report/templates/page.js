@@ -38,7 +38,7 @@
     const trace = {
       type: "scatter", mode: "markers+text", cliponaxis: false,
       x: both.map((p) => p.x[0]), y: both.map((p) => p.y[0]), error_x: bars("x"), error_y: bars("y"),
-      text: both.map((p) => plain(p.name)), textposition: both.map((p) => (p.x[0] > middle ? "top left" : "top right")),
+      text: both.map((p) => plain(p.name)), textposition: both.map((p, i) => `${i % 2 ? "bottom" : "top"} ${p.x[0] > middle ? "left" : "right"}`),
       hovertemplate: "%{text}<br>%{x:.4~g}, %{y:.4~g}<extra></extra>",
       marker: {
         size: 11, color: both.map((p) => colours[p.index % colours.length]),
