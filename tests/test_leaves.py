@@ -75,6 +75,12 @@ def test_a_dotted_path_works_where_a_name_does():
         catalog.resolve({}, "math:nothing", "function")
 
 
+@pytest.mark.parametrize("name", [":sqrt", ".math:sqrt", "math:", "a..b:c"])
+def test_a_dotted_path_that_is_none_is_said(name):
+    with pytest.raises(SettingError, match="method"):
+        catalog.resolve({}, name, "method")
+
+
 def test_a_missing_library_is_named_with_its_remedy():
     with pytest.raises(MissingExtraError, match="pip install not_a_library"):
         catalog.resolve({"x": "not_a_library:y"}, "x", "engine")
@@ -179,3 +185,11 @@ def test_step_and_warmup():
     assert [schedules.warmup(p, 0.1, 0.3, 4.8) for p in (0.0, 0.05, 0.1, 0.9)] == pytest.approx(
         [0.3, 2.55, 4.8, 4.8]
     )
+
+
+def test_a_path_to_something_else_is_refused_before_it_is_called():
+    with pytest.raises(SettingError, match="'subprocess:Popen' is no DatasetSpec"):
+        catalog.resolve({}, "subprocess:Popen", "source", DatasetSpec)
+    with pytest.raises(SettingError, match="is no DatasetSpec"):
+        catalog.resolve({}, "math:sqrt", "source", DatasetSpec)
+    assert catalog.resolve({}, "vireo.records:Carve", "cut", Carve) is Carve

@@ -12,16 +12,18 @@ from typing import Any
 from vireo.errors import MissingExtraError, SettingError
 
 
-def resolve(table: Mapping[str, str], name: str, kind: str) -> Any:
+def resolve(table: Mapping[str, str], name: str, kind: str, base: type | None = None) -> Any:
     """Import and return the object that `name` stands for in `table`.
 
     Args:
         table: catalogue name to `"package.module:Object"`.
         name: a key of the table, or itself a `"package.module:Object"` path.
         kind: what the table holds, in the singular, for messages ("method").
+        base: what classes of this kind derive from. A dotted path to anything else is refused:
+            names come from files that strangers write, and what they name will be called.
 
     Raises:
-        SettingError: no such name, module or attribute.
+        SettingError: no such name, module or attribute, or not a `base`.
 
     Example:
         >>> resolve({"root": "math:sqrt"}, "root", "function")(9.0)
@@ -30,9 +32,13 @@ def resolve(table: Mapping[str, str], name: str, kind: str) -> Any:
     path = table.get(name) or (name if ":" in name else None)
     if path is None:
         raise SettingError(unknown(name, table, kind))
+    if not all(part.isidentifier() for part in path.replace(":", ".", 1).split(".")):
+        raise SettingError(
+            f"The {kind} '{name}' is no path of the form 'package.module:Object'; correct it."
+        )
     module_name, _, attribute = path.partition(":")
     try:
-        return getattr(importlib.import_module(module_name), attribute)
+        found = getattr(importlib.import_module(module_name), attribute)
     except ModuleNotFoundError as error:
         if name in table:
             library = error.name or module_name
@@ -42,6 +48,9 @@ def resolve(table: Mapping[str, str], name: str, kind: str) -> Any:
         raise SettingError(
             f"{kind} '{name}': module '{module_name}' has no '{attribute}'."
         ) from error
+    if base is not None and not (isinstance(found, type) and issubclass(found, base)):
+        raise SettingError(f"The {kind} '{name}' is no {base.__name__}; derive its class from it.")
+    return found
 
 
 def unknown(name: str, known: Iterable[str], kind: str) -> str:

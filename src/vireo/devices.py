@@ -59,7 +59,7 @@ def choose(device: str = "auto", precision: str = "auto", threads: int | None = 
         threads: of torch on the CPU; None keeps torch's own choice (or OMP_NUM_THREADS).
 
     Raises:
-        SettingError: a device this machine lacks, or an unknown precision.
+        SettingError: a device this machine lacks, an unknown precision, or no threads.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -69,13 +69,25 @@ def choose(device: str = "auto", precision: str = "auto", threads: int | None = 
         raise SettingError(
             f"Device '{device}' was asked for, but torch sees no GPU here; use --device cpu."
         )
+    _check_index(device)
     if precision not in ("auto", "float32", "bfloat16"):
         raise SettingError(f"Precision must be auto, float32 or bfloat16; got '{precision}'.")
+    if threads is not None and threads < 1:
+        raise SettingError(f"Threads must be at least 1; got {threads}.")
     if threads is not None:
         torch.set_num_threads(threads)
     fast, reason = _bfloat16_in_hardware(device)
     chosen = ("bfloat16" if fast else "float32") if precision == "auto" else precision
     return Compute(device=device, precision=chosen, threads=torch.get_num_threads(), reason=reason)
+
+
+def _check_index(device: str) -> None:
+    kind, colon, index = device.partition(":")
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    if colon and not (index.isdecimal() and int(index) < count):
+        raise SettingError(
+            f"Device '{device}' is not here: torch numbers those of {kind} from 0 to {count - 1}."
+        )
 
 
 def versions() -> dict[str, str]:

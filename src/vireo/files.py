@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -59,20 +59,20 @@ def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        StoreError: the file is missing or not JSON.
+        StoreError: the file is missing or not JSON; NaN and infinity are not.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except FileNotFoundError as error:
         raise StoreError(f"{path} does not exist.") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise StoreError(
             f"{path} is not valid JSON ({error}); delete it to make it again."
         ) from error
 
 
 @contextlib.contextmanager
-def atomic_folder(path: Path, fill: Callable[[Path], None] | None = None) -> Iterator[Path]:
+def atomic_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder that takes the name `path` when the block ends without an error.
 
     If `path` appears meanwhile (another process made the same content), the temporary folder is
@@ -84,8 +84,6 @@ def atomic_folder(path: Path, fill: Callable[[Path], None] | None = None) -> Ite
     ) as name:
         inner = Path(name) / "content"
         inner.mkdir()
-        if fill is not None:
-            fill(inner)
         yield inner
         for file in inner.rglob("*"):
             if file.is_file():
@@ -143,6 +141,10 @@ def expand(text: str) -> Path:
             f"The path '{text}' uses a variable that is not set; export it and try again."
         )
     return Path(expanded).expanduser()
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def _sync(path: Path) -> None:

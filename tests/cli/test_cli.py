@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 from tests.report.folders import ENCODERS, TASKS, fill
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -67,6 +68,29 @@ def test_a_mistake_is_a_sentence_and_exit_code_two(tmp_path):
     assert result.stdout == ""
 
 
+@pytest.mark.parametrize("where", ["file", "file/below", "a-folder"])
+def test_a_path_that_cannot_be_written_is_a_sentence(study, tmp_path, where):
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "a-folder" / "inside").mkdir(parents=True)
+    out = tmp_path / where
+    words = ("report", study) if where == "a-folder" else ("data", "rooms", "--images", 1)
+    result = call(*words, "--out", out)
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"vireo: {out}")
+    assert line.endswith("give another path." if where != "a-folder" else "the name of a file.")
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_threads_are_at_least_one_and_workers_none(tmp_path):
+    result = call("demo", "--threads", 0, "--out", tmp_path / "d")
+    assert result.exit_code == 2
+    assert "greater than or equal to 1" in " ".join(result.stderr.split())
+    result = call("study", "run", tmp_path / "s.toml", "--workers", -1)
+    assert result.exit_code == 2
+    assert "greater than or equal to 0" in " ".join(result.stderr.split())
+
+
 def test_an_unknown_option_or_kind_is_refused_by_the_parser():
     assert call("list", "encodings").exit_code == 2
     assert call("demo", "--ouut", "x").exit_code == 2
@@ -127,7 +151,12 @@ def test_analyse_prints_every_analysis(study):
 def test_analyse_of_an_incomplete_study_warns_and_names_the_cell(tmp_path):
     root = fill(tmp_path / "s", skip={("swav-digits", "digits")})
     result = call("analyse", root)
+    assert result.exit_code == 0
     assert "missing cells: swav-digits x digits" in result.stderr
+    assert "no scores, normalised, ranking, correlation: Every encoder needs" in result.stderr
+    assert result.stderr.count("Every encoder needs") == 1
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("swav-digits")]
+    assert "missing" in line  # what there is, is shown
     assert call("analyse", root, "--only", "scores").exit_code == 2
 
 
@@ -213,6 +242,27 @@ def test_the_demo_plan_reads_and_is_the_one_in_studies():
     assert plan.baseline == "random"
     shown = Path(__file__).parents[2] / "studies" / "demo.toml"
     assert shown.read_text() == packaged.read_text()
+
+
+@pytest.mark.slow
+def test_a_broken_image_ends_the_command_and_its_workers(tmp_path):
+    for number in range(16):
+        shade = Image.new("RGB", (32, 32), (number, 9, 9))
+        shade.save(tmp_path / f"{number:02}.png")
+    (tmp_path / "zz.png").write_bytes(b"no image")
+    words = f"pretrain moco-v2 --data folder:{tmp_path} --architecture resnet20 --image-size 32"
+    options = "--epochs 9 --batch-size 8 --set queue_size=8 --set bn_splits=1 --device cpu --out"
+    result = subprocess.run(
+        [sys.executable, "-c", "from vireo.cli.main import app; app()"]
+        + [*words.split(), *options.split(), str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert "zz.png is not an image" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.slow

@@ -235,3 +235,44 @@ def test_a_coloured_depth_map_is_refused():
         decode_depth(encode(RGB), "d.png", 1.0, ())
     with pytest.raises(DataError, match=r"d\.png is a palette image"):
         decode_depth(encode(Image.fromarray(RGB).convert("P")), "d.png", 1.0, ())
+
+
+def low_bit_png(depth, codes):
+    """A grey PNG of one row with less than 8 bits a pixel, which Pillow reads and never writes."""
+
+    def chunk(kind, data):
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + check
+
+    bits = "".join(format(code, f"0{depth}b") for code in codes)
+    row = int(bits.ljust(-len(bits) // 8 * -8, "0"), 2).to_bytes(-(-len(bits) // 8), "big")
+    header = struct.pack(">IIBBBBB", len(codes), 1, depth, 0, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_codes_of_few_bits_are_as_stored_not_stretched_to_255(depth):
+    codes = list(range(2**depth))
+    assert decode_mask(low_bit_png(depth, codes), "m").tolist() == [codes]
+
+
+@pytest.mark.parametrize("highest", [1, 20, 255, 256, 4095, 65535])
+@pytest.mark.parametrize("kind", [2, 5])
+def test_codes_of_a_pgm_are_as_stored_whatever_its_highest(highest, kind):
+    codes = np.unique(np.linspace(0, highest, 50).astype(int))
+    values = codes.astype(">u2" if highest > 255 else "u1").tobytes()
+    body = values if kind == 5 else " ".join(map(str, codes)).encode()
+    content = b"P%d %d 1 %d\n%s\n" % (kind, len(codes), highest, body)
+    assert decode_mask(content, "m").tolist() == [codes.tolist()]
+    depth = decode_depth(content, "d", 0.001, (0.0,))
+    np.testing.assert_allclose(depth[0, 1:], codes[1:] / 1000, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("TIFF", {"compression": "jpeg"}), ("JPEG2000", {"irreversible": True})],
+)
+def test_masks_in_other_lossy_files_are_refused(kind, options):
+    with pytest.raises(DataError, match=r"lossy compression changes label codes; save it as PNG"):
+        decode_mask(encode(RGB[:, :, 0], kind, **options), "m")

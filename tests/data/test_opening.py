@@ -10,6 +10,7 @@ import pytest
 
 from vireo.catalog import resolve
 from vireo.data import DATASETS, dataset_card, find_dataset, open_split
+from vireo.data.rooms.source import make_rooms
 from vireo.digest import canonical_json
 from vireo.errors import DataError, SettingError
 from vireo.records import Carve, DatasetCard, DatasetSpec
@@ -52,6 +53,16 @@ def test_other_folders_are_all_training(folders):
         open_split(spec, "test")
 
 
+def test_a_class_called_train_is_not_silently_all_there_is(folders, write, pixels, capsys):
+    find_dataset(f"folder:{folders}")
+    assert capsys.readouterr().err == ""
+    write(folders / "bus/0.png", pixels(0))
+    find_dataset(f"folder:{folders}")
+    message = " ".join(capsys.readouterr().err.split())
+    assert "only its folders train, test as splits and leaves out bus" in message
+    assert "image-folder" in message
+
+
 def test_paths_keep_their_variables(folders, monkeypatch):
     monkeypatch.setenv("VIREO_HERE", str(folders))
     spec = find_dataset("folder:$VIREO_HERE")
@@ -80,9 +91,14 @@ def test_parquet_texts(tmp_path, encode, pixels):
 
 
 def test_rooms_in_a_folder_of_ones_own(tmp_path):
-    spec = find_dataset(f"rooms:{tmp_path}")
-    assert spec.options["root"] == str(tmp_path)
-    assert spec.splits["test"] == {"split": "test"}
+    make_rooms(tmp_path / "mine", images={"train": 2, "dark": 1}, size=16)
+    before = sorted(tmp_path.rglob("*"))
+    spec = find_dataset(f"rooms:{tmp_path / 'mine'}")
+    assert spec.splits == {"train": {"split": "train"}, "dark": {"split": "dark"}}
+    assert (len(open_split(spec, "train")), len(open_split(spec, "dark"))) == (2, 1)
+    with pytest.raises(DataError, match=r"mein is no folder of rooms: .*rooms\.json"):
+        open_split(f"rooms:{tmp_path / 'mein'}", "train")
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize(

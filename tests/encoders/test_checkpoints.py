@@ -114,6 +114,10 @@ def without(name):
             "'conv1.weight' is torch.int8",
         ),
         (
+            {**STATE, "conv1.weight": torch.zeros(16, 3, 3, 3).to_sparse()},
+            "'conv1.weight' is sparse",
+        ),
+        (
             {f"{k}.{name}": t for k in ("encoder_q", "encoder_k") for name, t in STATE.items()},
             r"2 networks that fit, under 'encoder_k.', 'encoder_q.'",
         ),
@@ -241,3 +245,9 @@ def test_a_missing_file_a_folder_and_an_unset_variable_are_named(tmp_path, monke
         open_encoder(f"file:{tmp_path}")
     with pytest.raises(CheckpointError, match="not set"):
         open_encoder("file:$VIREO_NOWHERE/x.pth")
+
+
+def test_a_classifier_of_another_form_is_left_out(tmp_path):
+    odd = {"linear.weight": torch.ones(4, 64), "linear.bias": torch.tensor(0.0)}
+    path = write(tmp_path / "x.pth", {**STATE, **odd}, "zip")
+    assert open_encoder(f"file:{path}").classifier is None

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 
 import pytest
 import torch
@@ -163,3 +164,29 @@ def test_a_spec_of_another_form_is_refused_with_the_right_one(spec, said):
     with pytest.raises(SettingError) as raised:
         open_encoder(spec)
     assert said in str(raised.value)
+
+
+def test_a_card_from_elsewhere_imports_no_code_unless_the_person_says_so(saved, monkeypatch):
+    """A card may name a builder of one's own by its dotted path: importing it runs its code."""
+    _, folder = saved
+    witness, builder = folder / "code-ran", "their_builder:build"
+    (folder / "their_builder.py").write_text(
+        "from vireo.encoders.cifar_resnet import cifar_resnet\n"
+        f"open({str(witness)!r}, 'w').close()\n"
+        "def build(name, input_size):\n    return cifar_resnet('resnet20')\n"
+    )
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, "their_builder", raising=False)
+    change_card(folder, architecture=builder)
+    with pytest.raises(CheckpointError, match=f"code outside vireo.*architecture = '{builder}'"):
+        open_encoder(f"run:{folder}")
+    assert not witness.exists()
+    stated = EncoderSpec(spec=f"run:{folder}", architecture=builder)
+    assert open_encoder(stated).card.architecture == builder
+    assert witness.exists()
+
+
+def test_a_stated_architecture_must_be_the_cards(saved):
+    _, folder = saved
+    with pytest.raises(CheckpointError, match=r"'resnet32'.*card says 'resnet20'"):
+        open_encoder(EncoderSpec(spec=f"run:{folder}", architecture="resnet32"))

@@ -123,6 +123,24 @@ def test_a_queue_is_all_in_the_state():
     assert int(other.pointer) == 2
 
 
+@pytest.mark.gpu
+def test_a_queue_on_a_gpu_is_that_of_the_cpu_and_does_not_make_the_host_wait():
+    cpu, gpu = Queue(3, 4), Queue(3, 4).cuda()
+    batches = [torch.randn(2, 3) for _ in range(3)]
+    on_gpu = [keys.cuda() for keys in batches]
+    for keys in batches:
+        cpu.push(keys)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for keys in on_gpu:
+            gpu.push(keys)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    # the random columns are all replaced
+    assert torch.equal(gpu.columns.cpu(), cpu.columns)
+    assert gpu.pointer.cpu() == cpu.pointer
+
+
 def test_a_queue_refuses_a_batch_that_it_would_cut():
     with pytest.raises(AssertionError, match="batches that divide it"):
         Queue(3, 4).push(torch.ones(3, 3))

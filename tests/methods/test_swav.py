@@ -175,6 +175,7 @@ def test_usage_is_one_when_even_and_zero_when_one_prototype_takes_all():
     ("changes", "message"),
     [
         ({"queue_size": 8}, "queue_size must be at least batch_size, or 0"),
+        ({"queue_size": -16}, "queue_size must be at least batch_size, or 0"),
         ({"epsilon": 0.0}, "epsilon must be above 0"),
         ({"sinkhorn_iterations": 0}, "sinkhorn_iterations at least 1"),
         ({"prototypes": 1}, "prototypes must be at least 2"),

@@ -150,6 +150,12 @@ def test_steps_and_a_constant():
         ({"momentum": 1.0}, "momentum must be in"),
         ({"momentum": 0.0, "nesterov": True}, "above 0 for nesterov"),
         ({"warmup_epochs": 10.0}, "warmup_epochs must be fewer than the run's 10"),
+        ({"warmup_epochs": -1.0}, "and not negative; got -1"),
+        ({"learning_rate": math.nan}, "both finite"),
+        ({"weight_decay": math.inf}, "both finite"),
+        ({"trust": 0.0}, "trust must be above 0"),
+        ({"final_learning_rate": -0.1}, "final_learning_rate and warmup_learning_rate not below"),
+        ({"milestones": (120.0, 160.0)}, "milestones are shares of the run"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(changes, message):

@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 import torch
 from tests.pretrain.conftest import OPTIONS
+from tests.tiny import ARCHITECTURE
 
 from vireo import files
 from vireo.encoders import open_encoder
 from vireo.errors import SettingError, StoreError, TrainingError
 from vireo.methods.moco_v2 import MoCoV2
-from vireo.pretrain import loop, pretrain
+from vireo.pretrain import interrupts, loop, pretrain
 from vireo.pretrain.state import checkpoints, load_checkpoint
-from vireo.records import OptimizerSettings, PretrainSettings
+from vireo.records import EncoderSpec, OptimizerSettings, PretrainSettings
 
 FILES = ("encoder.safetensors", "card.json")
 
@@ -100,7 +101,7 @@ def test_dropout_is_resumed_too(tmp_path, monkeypatch, make_settings, compute):
 
 def test_the_result_opens_as_an_encoder_with_an_honest_card(tmp_path, make_settings, compute):
     out = pretrain(make_settings("supervised"), tmp_path / "r", compute=compute, workers=0)
-    encoder = open_encoder(f"run:{out}")
+    encoder = open_encoder(EncoderSpec(spec=f"run:{out}", architecture=ARCHITECTURE))
     card = encoder.card
     assert (card.name, card.method, card.pretraining_set) == ("r", "supervised", "array")
     assert (card.images, card.epochs, card.steps) == (27, 2.0, 6)
@@ -114,7 +115,7 @@ def test_the_result_opens_as_an_encoder_with_an_honest_card(tmp_path, make_setti
 def test_a_split_network_is_saved_as_a_plain_one(tmp_path, make_settings, compute):
     out = pretrain(make_settings("moco-v2"), tmp_path / "r", compute=compute, workers=0)
     trained = load_checkpoint(out, files.read_json(out / "recipe.json")["digest"])["method"]
-    opened = open_encoder(f"run:{out}")
+    opened = open_encoder(EncoderSpec(spec=f"run:{out}", architecture=ARCHITECTURE))
     kinds = {type(module).__name__ for module in opened.modules()}
     assert "SplitBatchNorm2d" not in kinds
     for name, value in opened.state_dict().items():
@@ -208,6 +209,42 @@ def test_a_signal_ends_the_step_writes_and_says_how_to_go_on(
     same_run(whole, parts)
 
 
+def test_a_signal_sent_twice_at_once_is_one_request(tmp_path, make_settings, compute, monkeypatch):
+    """`timeout` signals its child, then the child's group: the child gets both."""
+    original = MoCoV2.before_step
+
+    def raising(self, now):
+        if now.step == 3:
+            for _ in range(2):
+                signal.raise_signal(signal.SIGINT)
+        original(self, now)
+
+    monkeypatch.setattr(MoCoV2, "before_step", raising)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(make_settings(), tmp_path, compute=compute, workers=0)
+    assert [path.stem for path in checkpoints(tmp_path)] == ["checkpoint-00000004"]
+
+
+def test_a_later_second_signal_acts_at_once(monkeypatch):
+    monkeypatch.setattr(interrupts, "SAME_SECONDS", -1.0)
+    with interrupts.Interrupts() as asked:
+        signal.raise_signal(signal.SIGINT)
+        assert asked.asked
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_other_versions_are_said(tmp_path, make_settings, compute, monkeypatch, capsys):
+    settings = make_settings()
+    with broken_at(2, monkeypatch):
+        pretrain(settings, tmp_path, compute=compute, workers=0, save_every_seconds=0.0)
+    recipe = files.read_json(tmp_path / "recipe.json")
+    recipe["versions"]["torch"] = "1.0"
+    files.write_json(tmp_path / "recipe.json", recipe)
+    pretrain(settings, tmp_path, compute=compute, workers=0)
+    assert "torch 1.0 -> " in capsys.readouterr().err
+
+
 def test_runs_of_other_seeds_differ(tmp_path, make_settings, compute):
     folders = [
         pretrain(make_settings(seed=seed), tmp_path / str(seed), compute=compute, workers=0)
@@ -223,9 +260,20 @@ import torch
 torch.set_num_threads(1)
 from tests.pretrain.test_running import killed_settings, make_compute
 from vireo.pretrain import pretrain
-pretrain(killed_settings(), Path(sys.argv[1]), compute=make_compute(), workers=0,
-         save_every_seconds=0.0)
+pretrain(killed_settings(), Path(sys.argv[1]), compute=make_compute(), workers=int(sys.argv[2]),
+         save_every_seconds=float(sys.argv[3]))
 """
+ROOT = Path(__file__).parents[2]
+
+
+def start(folder: Path, workers: int, save_every_seconds: float) -> subprocess.Popen:
+    """Begin `killed_settings` in a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(folder), str(workers), str(save_every_seconds)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+    )
 
 
 def killed_settings() -> PretrainSettings:
@@ -253,13 +301,28 @@ def make_compute():
 @pytest.mark.slow
 def test_a_killed_run_ends_bit_for_bit_like_one_that_was_not(tmp_path):
     whole, parts = tmp_path / "a" / "r", tmp_path / "b" / "r"
-    root = Path(__file__).parents[2]
-    command = [sys.executable, "-c", CHILD, str(parts)]
-    with subprocess.Popen(command, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}) as child:
+    with start(parts, 0, 0.0) as child:
         while len(checkpoints(parts)) < 2 and child.poll() is None:
             time.sleep(0.02)
         child.send_signal(signal.SIGKILL)
     assert not (parts / FILES[1]).exists(), "killed before the end"
+    pretrain(killed_settings(), parts, compute=make_compute(), workers=0)
+    pretrain(killed_settings(), whole, compute=make_compute(), workers=0)
+    same_run(whole, parts)
+
+
+@pytest.mark.slow
+def test_a_signal_to_the_whole_group_leaves_a_checkpoint_to_go_on_from(tmp_path):
+    """As `timeout` sends it: to the child, then to its group, loader workers included."""
+    whole, parts = tmp_path / "a" / "r", tmp_path / "b" / "r"
+    log_file = parts / "metrics.jsonl"
+    with start(parts, 2, 1e9) as child:
+        while child.poll() is None and not (log_file.exists() and log_file.stat().st_size):
+            time.sleep(0.02)
+        child.send_signal(signal.SIGTERM)
+        os.killpg(child.pid, signal.SIGTERM)
+    assert len(checkpoints(parts)) == 1, "none is due before the signal"
+    assert not (parts / FILES[1]).exists(), "stopped before the end"
     pretrain(killed_settings(), parts, compute=make_compute(), workers=0)
     pretrain(killed_settings(), whole, compute=make_compute(), workers=0)
     same_run(whole, parts)

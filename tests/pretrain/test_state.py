@@ -52,6 +52,12 @@ def test_another_runs_checkpoint_is_refused(tmp_path):
         load_checkpoint(tmp_path, "run")
 
 
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
+    (tmp_path / ".checkpoint-00000001.pt.abc.tmp").write_bytes(b"half")
+    save(tmp_path, 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-00000002.pt"]
+
+
 class Attack:
     def __init__(self, folder):
         self.folder = folder

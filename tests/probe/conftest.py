@@ -78,8 +78,8 @@ def blobs_in_the_catalogues(monkeypatch):
 
     real = opening.resolve
 
-    def resolve(table, name, kind):
-        return Blobs if name == "blobs" else real(table, name, kind)
+    def resolve(table, name, kind, base=None):
+        return Blobs if name == "blobs" else real(table, name, kind, base)
 
     monkeypatch.setattr(opening, "resolve", resolve)
     assert "blobs" not in DATASETS

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
@@ -197,6 +198,9 @@ REFUSED = [
     ({"class_weights": (1.0, 2.0)}, r"one a class \(3\); got 2"),
     ({"epochs": 0, "learning_rate": 0.0}, "epochs must.*learning_rate must"),
     ({"higher_is_better": False}, "higher_is_better must be true"),
+    ({"learning_rate": math.nan}, "learning_rate must be above 0 and finite"),
+    ({"floor": math.inf}, "floor must be finite"),
+    ({"class_weights": (1.0, math.nan, 1.0)}, "class_weights must be finite"),
 ]
 
 
@@ -206,6 +210,44 @@ def test_what_cannot_work_is_refused_before_any_work(encoder, class_task, change
         validate(encoder.card, dataclasses.replace(class_task, **changes))
 
 
+def test_a_depth_of_two_channels_is_refused(encoder, depth_task):
+    with pytest.raises(SettingError, match="outputs must be 1, the channels of a depth map; got 2"):
+        validate(encoder.card, dataclasses.replace(depth_task, outputs=2))
+
+
+def test_examples_of_several_images_are_refused_where_one_is_asked_for(
+    encoder, class_task, monkeypatch
+):
+    (blobs,) = [cls for cls in Source.__subclasses__() if cls.__name__ == "Blobs"][-1:]
+    real = blobs.frames
+    monkeypatch.setattr(blobs, "frames", lambda self, index: real(self, index) * 2)
+    with pytest.raises(SettingError, match="takes 1 image an example, but 'blobs' has 2"):
+        validate(encoder.card, class_task)
+
+
+@pytest.mark.parametrize("name", ["mask_task", "depth_task"])
+def test_a_dense_head_that_diverges_loses_to_one_that_does_not(run, request, monkeypatch, name):
+    """The answers of the first are NaN: a depth has no value then."""
+    task = request.getfixturevalue(name)
+    monkeypatch.setattr("vireo.probe.dense._TRIED", (1e30, 1.0))
+    settings = dataclasses.replace(TUNED, learning_rates=(1.0, 1e30))
+    (row,) = run(task, settings)
+    assert row.hyperparameters["learning_rate"] == task.learning_rate
+    assert np.isfinite(row.score)
+
+
+def test_counts_have_their_mean_error_as_well(class_task):
+    from vireo.probe.outcomes import Answered, scored
+
+    truth, predicted = np.array([0, 2, 2, 1]), np.array([2, 2, 1, 1])
+    outcomes = {"truth": truth, "predicted": predicted, "correct": truth == predicted}
+    answered = Answered(seed=0, outcomes=outcomes, constant=outcomes, extra={}, gallery={})
+    test = open_examples(class_task, PAPER).test
+    counts = dataclasses.replace(class_task, target="count")
+    assert scored(counts, answered, PAPER, test).metrics["count-error"] == 3 / 4
+    assert "count-error" not in scored(class_task, answered, PAPER, test).metrics
+
+
 def test_an_encoder_without_a_digest_is_refused(encoder, class_task):
     with pytest.raises(SettingError, match="no digest of its weights"):
         validate(dataclasses.replace(encoder.card, weights=""), class_task)
@@ -213,7 +255,14 @@ def test_an_encoder_without_a_digest_is_refused(encoder, class_task):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"seeds": ()}, {"seeds": (1, 1)}, {"learning_rates": (0.0,)}, {"level": 1.0}],
+    [
+        {"seeds": ()},
+        {"seeds": (1, 1)},
+        {"learning_rates": (0.0,)},
+        {"learning_rates": (math.inf,)},
+        {"weight_decays": (math.nan,)},
+        {"level": 1.0},
+    ],
 )
 def test_settings_that_cannot_work_are_refused(run, class_task, changes):
     with pytest.raises(SettingError, match="Probe"):

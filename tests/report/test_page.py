@@ -11,6 +11,7 @@ from tests.report.folders import ENCODERS, TASKS, fill
 
 from vireo.analysis import ANALYSES
 from vireo.errors import SettingError, StoreError
+from vireo.files import read_json, write_json
 from vireo.report import write_report
 from vireo.report.content import embedded
 
@@ -138,6 +139,35 @@ def test_embedded_json_cannot_leave_its_element(text):
     found = str(embedded({"name": text}))
     assert not set(found) & set("<>&\u2028")
     assert json.loads(found) == {"name": text}
+
+
+def test_galleries_name_classes_and_say_what_was_asked(tmp_path, light):
+    root = fill(tmp_path / "s")
+    names = {"digits": [f"digit {EVIL} {n}" for n in range(10)], "rooms-foreground": ["back", "it"]}
+    write_json(root / "classes.json", names)
+    plan = read_json(root / "plan.json")
+    write_json(root / "plan.json", plan | {"tasks": [{"name": "digits", "summary": "which one?"}]})
+    page = Outline(write_report(root, root / "r.html").read_text())
+    text = " ".join(page.text)
+    assert text.count(f"digit {EVIL}") == 4 * (1 + len(ENCODERS))
+    assert "which one?" in text
+    swatches = [a["style"] for a in page.all("span") if a.get("class") == "swatch"]
+    assert swatches == ["background: #26364d", "background: #e69f00"]  # 255 is no class
+    assert "back" in page.text
+    assert text.count("Class codes.") == 1  # of rooms-count, whose codes have no names
+    write_json(root / "classes.json", {"digits": "0123456789"})
+    with pytest.raises(StoreError, match="does not name classes"):
+        write_report(root, root / "r.html")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("cells.json", {"a": 1}), ("cells.json", [{}]), ("plan.json", {})]
+)
+def test_a_folder_with_foreign_files_is_refused(tmp_path, name, value):
+    root = fill(tmp_path / "s")
+    write_json(root / name, value)
+    with pytest.raises(StoreError, match=r"not as a study leaves them; run it again"):
+        write_report(root, root / "r.html")
 
 
 def test_an_incomplete_study_still_has_a_page_that_says_so(tmp_path, light):

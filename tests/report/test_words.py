@@ -22,6 +22,20 @@ CELLS = table(
 )
 
 
+def test_a_tie_is_told_and_so_is_a_task_at_the_floor():
+    cells = table(
+        [
+            ("base", "x", 0.5, 0.45, 0.55),
+            ("base", "y", 0.12, 0.08, 0.16),
+            ("other", "x", 0.5, 0.45, 0.55),
+            ("other", "y", 0.11, 0.07, 0.15),
+        ]
+    )
+    _, winners, _, floor = sentences(cells, "base", task_words(cells))
+    assert winners == "base scores highest on x (tied) and y; other scores highest on x (tied)."
+    assert floor.endswith("(the best constant answer) on y: differences there may be chance.")
+
+
 def test_who_wins_where_and_how_surely():
     first, winners, against = sentences(CELLS, "base", task_words(CELLS))
     assert first == "2 encoders on 2 tasks, 2 seeds each."

@@ -196,6 +196,15 @@ def test_what_a_killed_process_left_is_removed_after_a_day(tmp_path):
     assert [name for name, folder in left.items() if folder.exists()] == ["new"]
 
 
+def test_a_block_that_another_process_completes_meanwhile_is_no_stale_one(tmp_path, monkeypatch):
+    """Its temporary folder vanishes while it is looked at."""
+    (tmp_path / f".{digest(KEY)}.other.tmp").mkdir()
+    gone = tmp_path / "gone"
+    monkeypatch.setattr(type(tmp_path), "rglob", lambda *_: iter([gone]))
+    blocks._remove_stale(tmp_path, digest(KEY))
+    assert (tmp_path / f".{digest(KEY)}.other.tmp").exists()
+
+
 def test_bytes_are_compared_once_a_store(tmp_path):
     folder = store_rows(tmp_path)
     store = FeatureStore(tmp_path)

@@ -5,6 +5,7 @@ import json
 import pickle
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -128,6 +129,8 @@ def test_a_missing_folder_is_said(tmp_path):
 def broken_texts():
     row = json.loads(json.dumps(dataclasses.asdict(make_row())))
     yield "{", "not valid JSON"
+    yield "[" * 100_000, "not valid JSON"
+    yield json.dumps(row | {"score": float("nan")}), "not valid JSON .*NaN"
     yield "[]", "row is no object"
     yield json.dumps({"a": 1}), "lacks or adds"
     yield json.dumps(row | {"score": "high"}), "score is 'high'"
@@ -147,7 +150,7 @@ def test_broken_and_foreign_files_are_named(tmp_path, text, said):
     assert str(tmp_path / "0123.json") in str(caught.value)
 
 
-@pytest.mark.parametrize("change", ["cut", "flip", "pickle", "gone"])
+@pytest.mark.parametrize("change", ["cut", "flip", "pickle", "gone", "locked", "huge"])
 def test_broken_arrays_are_refused_and_never_executed(tmp_path, change):
     store, row = ResultStore(tmp_path), make_row()
     store.write(row, {"index": np.arange(400)})
@@ -160,6 +163,14 @@ def test_broken_arrays_are_refused_and_never_executed(tmp_path, change):
         path.write_bytes(content)
     elif change == "pickle":
         path.write_bytes(pickle.dumps({"index": [1]}))
+    elif change == "locked":  # bit 0 of the flags: encrypted
+        for start, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+            content[content.index(start) + place] |= 1
+        path.write_bytes(content)
+    elif change == "huge":
+        with zipfile.ZipFile(path, "w") as archive, archive.open("index.npy", "w") as file:
+            header = {"descr": "<f8", "fortran_order": False, "shape": (2**50,)}
+            np.lib.format.write_array_header_1_0(file, header)
     else:
         path.unlink()
     with pytest.raises(StoreError, match=r"outcomes\.npz"):

@@ -72,6 +72,7 @@ def test_all_mistakes_are_told_at_once(write):
         ('method = "moco-v2"', 'method = "moco"', "Did you mean 'moco-v2'?"),
         ("image_size = 32", "image_size = 32\noptions = { tempature = 1.0 }", "'temperature'?"),
         ("[pretrain.moco]", '[pretrain."../up"]', "names a folder"),
+        ('name = "small"', 'name = "../up"', "name names a folder: letters"),
         ("seeds = [0, 1]", "seeds = []", "seeds is empty"),
         ('tasks = ["digits", "rooms-count"]', "tasks = []", "tasks should be a list"),
         ("seeds = [0, 1]", "seeds = [0, true]", "should be a valid integer"),

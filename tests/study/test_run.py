@@ -1,6 +1,7 @@
 """The grid: what is done is kept, what fails is told, what changed is computed again."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from vireo.errors import SettingError, StoreError
 from vireo.files import lock
 from vireo.study import read_plan, run_study, study_status
 from vireo.study.cells import Cell, plan_cells
-from vireo.study.run import Clock
+from vireo.study.run import Clock, class_names
 from vireo.study.work import Outcome
 
 ALL = [
@@ -180,3 +181,24 @@ def test_the_clock_estimates_by_kind_and_ignores_what_was_there(write):
 def test_a_cell_is_hashable_and_named():
     assert Cell("a").name == "pretrain a"
     assert Cell("a", "b").name == "a x b"
+
+
+def test_class_names_are_kept_for_the_page(write, fake, tmp_path):
+    run(read_plan(write()), tmp_path / "out")
+    names = json.loads((tmp_path / "out" / "classes.json").read_text())
+    assert names == {"digits": [str(digit) for digit in range(10)]}
+
+
+def test_more_outputs_than_classes_are_told(write, capfd):
+    plan = read_plan(write())
+    wide = replace(plan, tasks=(replace(plan.tasks[0], outputs=12),))
+    assert class_names(wide) == {}
+    assert "task 'digits' has 12 outputs, its images 10 classes" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("text", ['{"a": 1}', "[1]", "[{}]", "7"])
+def test_an_index_of_another_kind_is_refused(write, fake, tmp_path, text):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "cells.json").write_text(text)
+    with pytest.raises(StoreError, match=r"cells.json is not as a study leaves it; delete it"):
+        run(read_plan(write()), tmp_path / "out")

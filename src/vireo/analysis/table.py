@@ -60,6 +60,21 @@ def read_study(root: Path) -> Study:
     if not folder.cells.is_file():
         return Study(table=with_facts(table))
     cells, plan = read_json(folder.cells), read_json(folder.plan)
+    try:
+        return _planned(table, cells, plan, _errors(folder))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"{folder.cells} and {folder.plan} are not as a study leaves them; run it again."
+        ) from error
+
+
+def _planned(
+    table: pd.DataFrame,
+    cells: Sequence[dict[str, Any]],
+    plan: dict[str, Any],
+    errors: dict[str, str],
+) -> Study:
+    """Return the study whose plan and index are given."""
     table = _of_plan(table, cells)
     present = set(table["digest"])
     missing = tuple(
@@ -67,12 +82,11 @@ def read_study(root: Path) -> Study:
         for cell in cells
         if not cell["rows"] or not present.issuperset(cell["rows"])
     )
-    level = float(plan["probe"]["level"])
     return Study(
-        table=with_facts(table, plan.get("baseline", ""), level),
+        table=with_facts(table, plan.get("baseline", ""), float(plan["probe"]["level"])),
         missing=missing,
         plan=plan,
-        errors=_errors(folder),
+        errors=errors,
     )
 
 

@@ -1,5 +1,6 @@
 """The command `vireo`: verbs, and how an error reaches the person."""
 
+import gc
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ from vireo.cli import analyse, data, demo, listing, pretrain, probe, report, stu
 from vireo.errors import VireoError
 
 USER_ERROR, FAILED_CELLS, INTERRUPTED = 2, 1, 130
+STOPPED = "stopped. What is finished is kept; the same command goes on from there."
 
 
 class Verbs(TyperGroup):
@@ -22,11 +24,28 @@ class Verbs(TyperGroup):
         try:
             return super().invoke(ctx)
         except VireoError as error:
-            say(f"vireo: {error}")
-            raise typer.Exit(USER_ERROR) from error
-        except KeyboardInterrupt as error:
-            say("vireo: stopped. What is finished is kept; the same command goes on from there.")
-            raise typer.Exit(INTERRUPTED) from error
+            code, message = USER_ERROR, str(error)
+        except OSError as error:
+            if error.filename is None:  # not about a path: a closed pipe is typer's, the rest ours
+                raise
+            path = error.filename2 or error.filename  # a rename's target is what was asked for
+            code, message = USER_ERROR, f"{path}: {error.strerror}. {_remedy(error)}"
+        except KeyboardInterrupt:
+            code, message = INTERRUPTED, STOPPED
+        say(f"vireo: {message}")
+        # The error's traceback, a cycle, holds loaders; their workers ignore the signals that
+        # Python ends them by at exit, and would keep this process for ever.
+        gc.collect()
+        raise typer.Exit(code)
+
+
+def _remedy(error: OSError) -> str:
+    """Return the next step for a path that the system refuses."""
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return "A folder is needed where a file is; give another path."
+    if isinstance(error, IsADirectoryError):
+        return "A file is needed where a folder is; give the name of a file."
+    return "Check the path and who may read or write it, or give another."
 
 
 app = typer.Typer(

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Threads = Annotated[
-    int | None, typer.Option(help="Threads of torch on the CPU; they are part of the numbers.")
+    int | None,
+    typer.Option(min=1, help="Threads of torch on the CPU; they are part of the numbers."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print an array of objects.")]
 

@@ -38,7 +38,7 @@ def run(
     out: Out = None,
     device: Device = "auto",
     threads: Threads = None,
-    workers: Annotated[int, typer.Option(help="Processes that load images for probes.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that load images for probes.")] = 0,
     engine: Annotated[str, typer.Option(help="What runs the cells.")] = "serial",
 ) -> None:
     """Run what is missing; stopped and given again, the command goes on."""

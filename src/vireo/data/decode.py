@@ -7,6 +7,7 @@ Pillow's faster `draft` mode gives other pixels.
 """
 
 import io
+import re
 import struct
 import warnings
 import zlib
@@ -21,7 +22,8 @@ from PIL import Image, UnidentifiedImageError
 from vireo.errors import DataError
 
 _FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
-_LOSSY = ("JPEG", "MPO")
+# JPEG 2000 may be lossless, but no reader says whether it is
+_LOSSY = ("JPEG", "MPO", "JPEG2000")
 _INTEGERS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 # what Pillow's readers raise on damaged files
 _BROKEN = (
@@ -39,6 +41,7 @@ _BROKEN = (
     zlib.error,
 )
 _ORIENTATION_TAG = 0x0112
+_FEW_BITS = re.compile("L;([24])")
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -64,7 +67,9 @@ def decode_image(content: bytes, name: str) -> UInt8[np.ndarray, "height width 3
         DataError: the bytes are no image, are damaged, or unpack to a size that is an attack.
     """
     with _named(name, "image"):
-        image = _upright(_open(content, name, "image"))
+        image = _open(content, name, "image")
+        image.load()
+        image = _upright(image)
         if image.mode in _INTEGERS:
             return _eight_bits(np.asarray(image), name)
         if image.mode == "F":
@@ -84,13 +89,13 @@ def decode_mask(content: bytes, name: str) -> Integer[np.ndarray, "height width"
     """
     with _named(name, "mask"):
         image = _open(content, name, "mask")
-        if image.format in _LOSSY:
+        if image.format in _LOSSY or "jpeg" in str(image.info.get("compression")):
             raise DataError(
                 f"{name} is a JPEG mask: lossy compression changes label codes; save it as PNG."
             )
         if image.mode == "1":
             return np.array(image).astype(np.uint8)
-        return np.array(_one_channel(image, name, ("P", "L", *_INTEGERS), "codes"))
+        return _stored(_one_channel(image, name, ("P", "L", *_INTEGERS), "codes"))
 
 
 def decode_depth(
@@ -109,7 +114,7 @@ def decode_depth(
     """
     with _named(name, "depth map"):
         image = _open(content, name, "depth map")
-        stored = np.asarray(_one_channel(image, name, ("L", "F", *_INTEGERS), "depths"))
+        stored = _stored(_one_channel(image, name, ("L", "F", *_INTEGERS), "depths"))
         metres = (stored.astype(np.float64) * scale).astype(np.float32)
         metres[~np.isfinite(stored) | np.isin(stored, invalid)] = np.nan
         return metres
@@ -145,8 +150,30 @@ def _open(content: bytes, name: str, what: str) -> Image.Image:
     # Pillow itself only warns between its limit and twice that
     if image.width * image.height > (Image.MAX_IMAGE_PIXELS or float("inf")):
         raise DataError(_too_large(name, what, f"{image.width} x {image.height} pixels"))
-    image.load()
     return image
+
+
+def _stored(image: Image.Image) -> Integer[np.ndarray, "height width"] | Float32[np.ndarray, "..."]:
+    """Load an image's numbers as they are in its file.
+
+    Pillow stretches grey levels of few bits, or of a PGM's own maximum, over 8 or 16 bits.
+    """
+    highest = _highest(image)
+    levels = np.array(image)
+    if not highest:
+        return levels
+    white = 255 if image.mode == "L" else 65535
+    return ((levels.astype(np.int64) * highest + white // 2) // white).astype(levels.dtype)
+
+
+def _highest(image: Image.Image) -> int:
+    """Return the stored level that the reader of an image not loaded yet turns into white, or 0."""
+    reader, _, _, options = image.tile[0] if image.tile else ("", None, 0, "")  # type: ignore[attr-defined]
+    if reader in ("ppm", "ppm_plain"):
+        return int(options[-1])
+    raw = options if isinstance(options, str) else str(next(iter(options or ()), ""))
+    bits = _FEW_BITS.match(raw)
+    return 2 ** int(bits[1]) - 1 if bits else 0
 
 
 @cache

@@ -8,22 +8,19 @@ are chosen by processor.
 """
 
 import math
-import multiprocessing
-import signal
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from vireo.data.batch import Batch
 from vireo.data.sources.source import Source, Target
+from vireo.data.workers import load_items
 from vireo.errors import DataError, VireoError
 
 Size = tuple[int, int]
@@ -164,46 +161,10 @@ class _Batches(Dataset[Batch | VireoError]):
 def _load_in_workers(batches: _Batches, workers: int) -> Iterator[Batch]:
     # what a source reads once is read here, and shared with the workers by the fork
     batches.source.frames(batches.order[0])
-    fork = "fork" in multiprocessing.get_all_start_methods()
-    loader = DataLoader(
-        batches,
-        batch_size=None,
-        num_workers=workers,
-        collate_fn=_as_it_is,
-        worker_init_fn=_ignore_interrupt,
-        multiprocessing_context="fork" if fork else None,
-        # a loader without a generator of its own draws from torch's global state
-        generator=torch.Generator().manual_seed(0),
-    )
-    with warnings.catch_warnings():
-        # Python 3.12 warns of a fork where threads run; workers use none of them and no GPU
-        warnings.filterwarnings("ignore", ".*fork", DeprecationWarning)
-        iterator = iter(loader)
-    try:
-        for batch in iterator:
-            if isinstance(batch, VireoError):
-                raise batch
-            yield batch
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise DataError(
-            f"A loader worker died ({str(error).splitlines()[0]}); free memory or /dev/shm, or use "
-            "fewer workers."
-        ) from error
-    finally:
-        # an error's traceback would keep the workers waiting until the next garbage collection,
-        # which then hangs for seconds
-        del iterator
-
-
-def _ignore_interrupt(_worker: int) -> None:
-    # Ctrl-C reaches every process of a terminal; the main one ends its workers
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
+    for batch in load_items(batches, range(len(batches)), workers=workers):
+        if isinstance(batch, VireoError):
+            raise batch
+        yield batch
 
 
 def _check_aspect(dense: tuple[int, ...], image: tuple[int, ...], what: str) -> None:

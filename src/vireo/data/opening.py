@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vireo import files
+from vireo import console, files
 from vireo.catalog import resolve, unknown
 from vireo.data.datasets import DATASETS
 from vireo.data.sources import SOURCES
@@ -99,7 +99,7 @@ def _check_splits(spec: DatasetSpec, split: str) -> None:
 
 
 def _open(spec: DatasetSpec, split: str) -> Source:
-    kind = resolve(SOURCES, spec.source, "source")
+    kind = resolve(SOURCES, spec.source, "source", Source)
     options: dict[str, Any] = {**spec.options, **spec.splits[split]}
     subfolder = options.pop("subfolder", None)
     if subfolder is not None:
@@ -164,7 +164,23 @@ def _folder(path: str) -> DatasetSpec:
         if (root / name).is_dir()
     }
     splits = found if "train" in found else {"train": {}}
+    if "train" in found:
+        _warn_of_others(root, [str(options["subfolder"]) for options in found.values()])
     return DatasetSpec(name=root.name, source="image-folder", options=options, splits=splits)
+
+
+def _warn_of_others(root: Path, used: list[str]) -> None:
+    others = sorted(
+        path.name
+        for path in root.iterdir()
+        if path.is_dir() and path.name not in used and not path.name.startswith(".")
+    )
+    if others:
+        console.warn(
+            f"'folder:{root}' reads only its folders {', '.join(used)} as splits and leaves out "
+            f"{', '.join(others[:5])}. If these are all classes, write a dataset of the source "
+            "'image-folder' with this root."
+        )
 
 
 def _parquet(pattern: str) -> DatasetSpec:
@@ -186,10 +202,10 @@ def _parquet(pattern: str) -> DatasetSpec:
 
 
 def _rooms(folder: str) -> DatasetSpec:
-    spec = find_dataset("rooms")
-    # a folder that was made keeps its own number of frames
-    splits = {name: {"split": name} for name in spec.splits}
-    return dataclasses.replace(spec, options={**spec.options, "root": folder}, splits=splits)
+    from vireo.data.rooms.source import read_card
+
+    splits = {name: {"split": name} for name in read_card(_expand(folder)).images}
+    return dataclasses.replace(find_dataset("rooms"), options={"root": folder}, splits=splits)
 
 
 def _expand(path: str) -> Path:

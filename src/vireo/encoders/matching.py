@@ -99,7 +99,7 @@ def read_classifier(
     weight, bias = tensors.get(f"{start}weight"), tensors.get(f"{start}bias")
     if weight is None or bias is None or not network.classifier:
         return None
-    if weight.shape != (len(bias), features):
+    if bias.ndim != 1 or weight.shape != (len(bias), features):
         return None
     classifier = nn.Linear(features, len(bias))
     classifier.load_state_dict({"weight": weight.float(), "bias": bias.float()})
@@ -160,6 +160,8 @@ def _cover(
 
 
 def _convert(tensor: Tensor, dtype: torch.dtype, name: str, path: Path) -> Tensor:
+    if tensor.layout != torch.strided:
+        raise CheckpointError(f"{path}: '{name}' is sparse; save it as a dense tensor.")
     if tensor.is_floating_point() != dtype.is_floating_point or tensor.is_quantized:
         raise CheckpointError(
             f"{path}: '{name}' is {tensor.dtype}, the network needs {dtype};"

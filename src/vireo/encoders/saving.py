@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from vireo import files
 from vireo.digest import plain
+from vireo.encoders import FAMILIES
 from vireo.encoders.checkpoints import read_tensors
 from vireo.encoders.encoder import Encoder
 from vireo.encoders.measure import measure
@@ -48,10 +49,13 @@ def open_run(spec: EncoderSpec, text: str) -> Encoder:
     """Open `run:DIR`: a folder that `save_encoder` or a pre-training run has written.
 
     Raises:
-        CheckpointError: unfinished, written by another version, or weights and card do not match.
+        CheckpointError: unfinished, written by another version, or weights and card do not match;
+            or the card names a builder outside vireo that the spec does not state: opening the
+            folder of a stranger must not import its code.
     """
     folder = expand(text)
     card = dataclasses.replace(read_card(folder), source=spec.spec)
+    _check_architecture(card, spec, folder)
     tensors = read_tensors(folder / WEIGHTS)
     network = make_network(card.architecture, input_size=card.input_size)
     encoder = Encoder(card, network.backbone, _classifier(tensors))
@@ -68,6 +72,23 @@ def open_run(spec: EncoderSpec, text: str) -> Encoder:
             " was replaced. Copy both again from where they were written."
         )
     return _resized(override(encoder, spec), spec.input_size)
+
+
+def _check_architecture(card: EncoderCard, spec: EncoderSpec, folder: Path) -> None:
+    """Refuse another architecture than stated, and code that only the folder asks for."""
+    architecture = card.architecture
+    if spec.architecture not in ("", architecture):
+        raise CheckpointError(
+            f"The spec of {folder} states the architecture '{spec.architecture}', but its card says"
+            f" '{architecture}'; correct the spec."
+        )
+    own = ":" in architecture and architecture.partition(":")[0] not in FAMILIES
+    if own and not spec.architecture:
+        raise CheckpointError(
+            f"The card in {folder} asks to import '{architecture}', which is code outside vireo, so"
+            " it was not done. If you trust it, state it in the encoder's spec:"
+            f" architecture = '{architecture}'."
+        )
 
 
 def read_card(folder: Path) -> EncoderCard:

@@ -114,8 +114,11 @@ def block_keys(
 
 
 def preprocessing_digest(card: EncoderCard, size: tuple[int, int]) -> str:
-    """Return the identity of what happens to an image before the network sees it."""
-    return digest(("resize", size, card.mean, card.std))
+    """Return the identity of what an image goes through besides the weights.
+
+    The architecture is part of it: networks with the same tensors may pad or activate otherwise.
+    """
+    return digest(("resize", size, card.mean, card.std), card.architecture)
 
 
 class _Sink(Protocol):

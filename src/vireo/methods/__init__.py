@@ -21,7 +21,9 @@ def find_method(name: str) -> type[Any]:
         >>> find_method("moco-v2").__name__
         'MoCoV2'
     """
-    found: type[Any] = resolve(METHODS, name, "method")
+    from vireo.methods.method import Method
+
+    found: type[Method] = resolve(METHODS, name, "method", Method)
     return found
 
 

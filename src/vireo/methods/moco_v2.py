@@ -172,9 +172,11 @@ class MoCoV2(Method):
         """Encode the key views in a drawn order, so that splits differ from the queries'."""
         digest, step = self._shuffle
         order = seeding.generator(digest, "shuffle", 0, step).permutation(len(x_k))
-        x_k = x_k[torch.from_numpy(order)]
-        k = unit(self.key_projector(self.key_encoder(x_k).pooled))
-        return k[torch.from_numpy(np.argsort(order))]
+        shuffle, back = (
+            torch.from_numpy(places).to(x_k.device, non_blocking=True)
+            for places in (order, np.argsort(order))
+        )
+        return unit(self.key_projector(self.key_encoder(x_k[shuffle]).pooled))[back]
 
 
 def info_nce(

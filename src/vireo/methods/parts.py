@@ -86,9 +86,10 @@ class Queue(nn.Module):
         """Replace the n oldest columns by `keys`; n divides the size, so no batch is cut."""
         n, K = len(keys), self.columns.shape[1]
         assert K % n == 0, f"a queue of {K} takes batches that divide it, not {n}"
-        start = int(self.pointer)
-        self.columns[:, start : start + n] = keys.T
-        self.pointer[0] = (start + n) % K
+        # By tensors, for an integer would make the host wait for the GPU in every step.
+        places = self.pointer + torch.arange(n, device=self.pointer.device)
+        self.columns.index_copy_(1, places, keys.T)
+        self.pointer.add_(n).remainder_(K)
 
 
 @torch.no_grad()

@@ -124,7 +124,7 @@ class SwAV(Method):
         num_classes: int | None,
     ) -> None:
         """Refuse a queue shorter than a batch, and temperatures that divide by zero."""
-        if 0 < settings.queue_size < batch_size:
+        if settings.queue_size and settings.queue_size < batch_size:
             raise SettingError(
                 f"queue_size must be at least batch_size, or 0 for no queue; got "
                 f"{settings.queue_size} and {batch_size}."

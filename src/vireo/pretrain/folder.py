@@ -56,7 +56,8 @@ def read_recipe(folder: Path, settings: PretrainSettings) -> dict[str, Any] | No
             )
         return None
     recipe = files.read_json(folder / RECIPE)
-    if not isinstance(recipe, dict) or not isinstance(recipe.get("settings"), dict):
+    parts = ("settings", "resolved", "compute", "versions")
+    if not isinstance(recipe, dict) or not all(isinstance(recipe.get(p), dict) for p in parts):
         raise StoreError(f"{folder / RECIPE} is not a run's recipe; take another folder.")
     _demand_same(folder, recipe["settings"], plain(settings))
     return recipe
@@ -82,15 +83,17 @@ def compare_recipe(
 ) -> None:
     """Hold what a run resolved to now against what it resolved to when it began.
 
-    Other images or defaults are refused. Another machine is not, but said: sums are rounded in
-    another order or precision, so the result is equal only nearly.
+    Other images or defaults are refused. Another machine or version is not, but said: sums are
+    rounded in another order or precision, so the result is equal only nearly.
 
     Raises:
         SettingError: the images or the method's defaults are not those the run began with.
     """
     _demand_same(folder, recipe["resolved"], plain(resolved))
-    then, now = recipe["compute"], plain(compute)
-    changed = [name for name in ("device", "precision", "threads") if then.get(name) != now[name]]
+    then = {**recipe["versions"], **recipe["compute"]}
+    now = {**devices.versions(), **plain(compute)}
+    named = ("device", "precision", "threads", *devices.versions())
+    changed = [name for name in named if then.get(name) != now[name]]
     if changed:
         facts = ", ".join(f"{name} {then.get(name)} -> {now[name]}" for name in changed)
         warn(f"The run in {folder} goes on under other conditions ({facts}): not bit for bit.")

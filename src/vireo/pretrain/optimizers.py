@@ -9,6 +9,7 @@ References:
     Loshchilov & Hutter 2017, arXiv 1608.03983 (cosine).
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -114,17 +115,32 @@ def check_optimizer(settings: OptimizerSettings, epochs: int) -> None:
         value = getattr(settings, field)
         if value not in allowed:
             raise SettingError(f"Optimizer {field} must be one of {allowed}; got '{value}'.")
-    if settings.learning_rate <= 0 or settings.weight_decay < 0:
-        raise SettingError(
-            f"learning_rate must be above 0 and weight_decay not below; got "
-            f"{settings.learning_rate} and {settings.weight_decay}."
-        )
+    _check_rates(settings)
     if not 0 <= settings.momentum < 1 or (settings.nesterov and not settings.momentum):
         raise SettingError(
             f"momentum must be in [0, 1), above 0 for nesterov; got {settings.momentum}."
         )
-    if settings.warmup_epochs and settings.warmup_epochs >= epochs:
+    if not 0 <= settings.warmup_epochs < epochs:
         raise SettingError(
-            f"warmup_epochs must be fewer than the run's {epochs}; got {settings.warmup_epochs}. "
-            f"Give an optimizer of your own with a shorter warm-up."
+            f"warmup_epochs must be fewer than the run's {epochs}, and not negative; got "
+            f"{settings.warmup_epochs}. Give an optimizer of your own with a shorter warm-up."
+        )
+    if not all(0 < milestone < 1 for milestone in settings.milestones):
+        raise SettingError(
+            f"milestones are shares of the run, between 0 and 1; got {settings.milestones}. Divide "
+            f"epochs by the run's {epochs}."
+        )
+
+
+def _check_rates(settings: OptimizerSettings) -> None:
+    if not 0 < settings.learning_rate < math.inf or not 0 <= settings.weight_decay < math.inf:
+        raise SettingError(
+            f"learning_rate must be above 0 and weight_decay not below, both finite; got "
+            f"{settings.learning_rate} and {settings.weight_decay}."
+        )
+    if settings.trust <= 0 or min(settings.final_learning_rate, settings.warmup_learning_rate) < 0:
+        raise SettingError(
+            f"trust must be above 0, final_learning_rate and warmup_learning_rate not below; got "
+            f"{settings.trust}, {settings.final_learning_rate} and "
+            f"{settings.warmup_learning_rate}."
         )

@@ -28,6 +28,8 @@ def save_checkpoint(folder: Path, *, recipe: str, step: int, content: dict[str, 
         StoreError: the disk is full; the checkpoints before are untouched.
     """
     path = folder / f"checkpoint-{step:08d}.pt"
+    for left in folder.glob(".checkpoint-*.tmp"):  # by a process that was killed while writing
+        left.unlink(missing_ok=True)
     state = {"format": FORMAT, "recipe": recipe, "step": step, **content}
     try:
         with files.atomic_writer(path) as file:

@@ -13,6 +13,7 @@ from vireo.probe.bootstrap import interval
 from vireo.probe.examples import Part
 from vireo.records import ProbeSettings, Task
 from vireo.tasks.checks import metric_of
+from vireo.tasks.metrics import count_error
 
 Outcomes = Mapping[str, np.ndarray]
 
@@ -67,6 +68,10 @@ def scored(task: Task, answered: Answered, settings: ProbeSettings, test: Part) 
     if floor is None:
         floor = score_of(task, raw_value(task, answered.constant))
     metrics = metric.others(answered.outcomes)
+    if task.target == "count" and "predicted" in answered.outcomes:
+        metrics["count-error"] = count_error(
+            answered.outcomes["predicted"], answered.outcomes["truth"]
+        )
     for name, outcomes in answered.extra.items():
         metrics[f"{task.metric}@{name}"] = raw_value(task, outcomes)
     return Scored(
@@ -74,8 +79,8 @@ def scored(task: Task, answered: Answered, settings: ProbeSettings, test: Part) 
     )
 
 
-def raw_value(task: Task, outcomes: Outcomes) -> float:
-    """Return the task's metric of a split.
+def raw_value(task: Task, outcomes: Outcomes, split: str = "test") -> float:
+    """Return the task's metric of a split, which a message names.
 
     Raises:
         DataError: nothing in the split counts.
@@ -84,7 +89,7 @@ def raw_value(task: Task, outcomes: Outcomes) -> float:
     value = float(metric.value(metric.statistics(outcomes).sum(0)))
     if not math.isfinite(value):
         raise DataError(
-            f"No pixel of the test split of '{task.name}' is valid, so it has no {task.metric}; "
+            f"No pixel of the {split} split of '{task.name}' is valid, so it has no {task.metric}; "
             "check 'ignore_index', or the scale and the invalid value of depths."
         )
     return value

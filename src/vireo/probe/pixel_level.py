@@ -1,6 +1,5 @@
 """Pixel-level tasks: dense heads on maps, one seed after the other, the selected one tested."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -118,10 +117,13 @@ def _select(frozen: Frozen, supplies: _Supplies, heads: Sequence[Head]) -> int:
         )
     if supplies.validation is None or len(heads) == 1:
         return 0
-    answers: list[Outcomes] = answer_dense(frozen, supplies.validation, heads)
-    scores = [score_of(frozen.task, raw_value(frozen.task, answer)) for answer in answers]
-    scores = [score if ok else math.nan for score, ok in zip(scores, finite, strict=True)]
-    return best(scores, [0.0] * len(scores))
+    # A head that diverged may answer NaN, which has no value: it is not asked.
+    places = [place for place, ok in enumerate(finite) if ok]
+    kept = [heads[place] for place in places]
+    answers: list[Outcomes] = answer_dense(frozen, supplies.validation, kept)
+    raws = [raw_value(frozen.task, answer, "validation") for answer in answers]
+    scores = [score_of(frozen.task, raw) for raw in raws]
+    return places[best(scores, [0.0] * len(scores))]
 
 
 def _gallery(frozen: Frozen, maps: Maps, head: Head) -> Outcomes:

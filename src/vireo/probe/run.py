@@ -1,5 +1,6 @@
 """One encoder on one task: check, skip what is stored, train heads, test once, write the rows."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -109,6 +110,12 @@ def validate(card: EncoderCard, task: Task) -> None:
     if wrong:
         raise SettingError(f"Task '{task.name}' on '{card.name}': {'; '.join(wrong)}.")
     examples = open_examples(task, ProbeSettings(protocol="paper"))
+    frames = len(examples.fit.source.frames(0))
+    if frames != task.frames:
+        raise SettingError(
+            f"The task '{task.name}' takes {task.frames} image an example, but '"
+            f"{examples.fit.source.name}' has {frames}; give it a source of single images."
+        )
     for part in (examples.fit, examples.test):
         chosen = np.unique(np.linspace(0, len(part) - 1, _LOOKED_AT, dtype=np.int64))
         for row in part.rows[chosen].tolist():
@@ -123,9 +130,12 @@ def _check_settings(settings: ProbeSettings) -> None:
         raise SettingError(f"Probe settings need at least one of: {', '.join(empty)}.")
     if len(set(settings.seeds)) < len(settings.seeds):
         raise SettingError(f"Probe seeds must differ; got {settings.seeds}.")
-    if min(settings.learning_rates) <= 0 or min(settings.weight_decays) < 0:
+    rates, decays = settings.learning_rates, settings.weight_decays
+    if not all(0 < rate < math.inf for rate in rates) or not all(
+        0 <= decay < math.inf for decay in decays
+    ):
         raise SettingError(
-            "Probe learning_rates must be above 0 and weight_decays at least 0; got "
+            "Probe learning_rates must be above 0, weight_decays at least 0, all finite; got "
             f"{settings.learning_rates} and {settings.weight_decays}."
         )
     if settings.resamples < 1 or not 0 < settings.level < 1:

@@ -26,7 +26,10 @@ def read_record(kind: type[Record], values: Mapping[str, Any]) -> tuple[Record |
     try:
         text = json.dumps(values, allow_nan=False)
     except (TypeError, ValueError) as error:
-        return None, [*mistakes, f"a value is neither text, finite number, list nor table ({error})"]
+        return None, [
+            *mistakes,
+            f"a value is neither text, finite number, list nor table ({error})",
+        ]
     try:
         record = TypeAdapter(kind).validate_json(text, strict=True)
     except ValidationError as error:

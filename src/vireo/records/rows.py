@@ -10,7 +10,7 @@ class BlockKey:
 
     Attributes:
         weights: digest of the encoder's tensors.
-        preprocessing: digest of resize rule, input size, mean and std.
+        preprocessing: digest of resize rule, input size, mean, std and architecture.
         output: "pooled", or "map1" (stride 2) to "map5" (stride 32).
         dataset: digest of the examples in their order (`Source.digest`).
         split: name of the split.
@@ -32,7 +32,7 @@ class RowKey:
     """Everything that decides a result; its digest is the row's file name.
 
     Attributes:
-        encoder: digest of weights and preprocessing. Never of a path or a name.
+        encoder: digest of weights, architecture and preprocessing. Never of a path or a name.
         task: digest of the `Task` and of the datasets it reads.
         protocol: digest of the `ProbeSettings` without its seeds.
         scoring: how predictions are scored.

@@ -13,7 +13,8 @@ from vireo.analysis.normalised import with_skill
 from vireo.analysis.scores import cell_scores
 from vireo.analysis.table import Study, consistent, order
 from vireo.digest import digest
-from vireo.errors import SettingError
+from vireo.errors import SettingError, StoreError
+from vireo.files import read_json
 from vireo.records import ResultRow
 from vireo.report.gallery import Gallery, gallery
 from vireo.report.summary import sentences
@@ -48,7 +49,8 @@ def collect(study: Study, root: Path) -> dict[str, Any]:
         "lines": _lines(cells, table, baseline, words),
         "floors": _floors(cells, words),
         "findings": findings,
-        "galleries": _galleries(table, store, rows),
+        "galleries": _galleries(table, store, rows, _class_names(root)),
+        "summaries": {task["name"]: task["summary"] for task in study.plan.get("tasks", ())},
         "facts": _facts(table),
         "provenance": _provenance(table, rows),
         "costs": _costs(table),
@@ -162,23 +164,42 @@ def _matrices(finding: Finding | str, tasks: list[str]) -> dict[str, Any] | None
     return {**both, "n": int(finding.table["n"].iloc[0])} if known else None
 
 
-def _galleries(table: pd.DataFrame, store: ResultStore, rows: list[ResultRow]) -> list[Gallery]:
-    """One gallery a task, from the rows of the first seed."""
+def _class_names(root: Path) -> dict[str, list[str]]:
+    """Return task to class names; empty where the folder has none.
+
+    Raises:
+        StoreError: a file of another kind.
+    """
+    path = StudyFolder(root).classes
+    names = read_json(path) if path.is_file() else {}
+    lists = names.values() if isinstance(names, dict) else [names]
+    if not all(isinstance(some, list) and all(isinstance(n, str) for n in some) for some in lists):
+        raise StoreError(f"{path} does not name classes; delete it, the next run writes it again.")
+    return dict(names)
+
+
+def _galleries(
+    table: pd.DataFrame,
+    store: ResultStore,
+    rows: list[ResultRow],
+    names: dict[str, list[str]],
+) -> list[Gallery]:
+    """One gallery a task, from the rows of the first seed; `names` are those of classes."""
     first = table[table["seed"] == table["seed"].min()]
     cells = dict(
         zip(first["digest"], zip(first["task"], first["encoder"], strict=True), strict=True)
     )
     found: dict[str, dict[str, Any]] = {task: {} for task in order(list(table["task"]))}
-    names = order(list(table["encoder"]))
+    encoders = order(list(table["encoder"]))
     for row in rows:
         cell, arrays = cells.get(digest(row.key)), store.gallery(row.key)
         if cell is not None and arrays is not None:
             found[cell[0]][cell[1]] = arrays
     ranked = {
-        task: dict(sorted(answers.items(), key=lambda item: names.index(item[0])))
+        task: dict(sorted(answers.items(), key=lambda item: encoders.index(item[0])))
         for task, answers in found.items()
     }
-    drawn = [gallery(task, answers) for task, answers in ranked.items()]
+    drawn = [gallery(task, answers, names.get(task, ())) for task, answers in ranked.items()]
     return [one for one in drawn if one is not None]
 
 

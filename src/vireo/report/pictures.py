@@ -37,6 +37,16 @@ def colour_mask(mask: Integer[np.ndarray, "height width"], ignore: int = 255) ->
     return pixels
 
 
+def class_colour(code: int) -> str:
+    """Return the colour that `colour_mask` gives a class.
+
+    Example:
+        >>> class_colour(1), class_colour(21)
+        ('#e69f00', '#e69f00')
+    """
+    return PALETTE[code % len(PALETTE)]
+
+
 def colour_depth(depth: Float[np.ndarray, "height width"], low: float, high: float) -> Pixels:
     """Colour depth from `low` (dark) to `high` (bright) by viridis; invalid pixels are grey."""
     from matplotlib import colormaps

@@ -18,20 +18,33 @@ def sentences(cells: pd.DataFrame, baseline: str, words: dict[str, TaskWords]) -
     found = [first, _winners(cells)]
     if baseline in set(cells["encoder"]):
         found.append(_against(cells, baseline))
-    return found
+    return [*found, *_floored(cells)]
 
 
 def _winners(cells: pd.DataFrame) -> str:
     """Say for each encoder on which tasks it scores highest."""
     clear = clearly_best(cells)
-    best = cells.loc[cells.groupby("task", sort=False)["score"].idxmax()]
+    best = cells[cells["score"] == cells.groupby("task")["score"].transform("max")]
+    tied = best["task"].duplicated(keep=False)
+    marks = pd.Series("", best.index).mask(clear, "*").mask(tied, " (tied)")
     parts = []
     for encoder, group in best.groupby("encoder", sort=False):
-        stars = ["*" * bool(flag) for flag in clear.loc[group.index]]
-        tasks = [f"{task}{star}" for task, star in zip(group["task"], stars, strict=True)]
+        tasks = list(group["task"] + marks[group.index])
         parts.append(f"{encoder} scores highest on {listed(tasks, most=20)}")
     star = " (* its interval lies above all others)" if clear.loc[best.index].any() else ""
     return f"{'; '.join(parts)}{star}."
+
+
+def _floored(cells: pd.DataFrame) -> list[str]:
+    """Name the tasks that no encoder answers clearly better than a constant does."""
+    above = (cells["low"] > cells["floor"]).groupby(cells["task"], sort=False).any()
+    tasks = list(above.index[~above])
+    if not tasks:
+        return []
+    return [
+        f"No encoder's interval lies above the floor (the best constant answer) on "
+        f"{listed(tasks, most=20)}: differences there may be chance."
+    ]
 
 
 def _against(cells: pd.DataFrame, baseline: str) -> str:

@@ -220,6 +220,7 @@ def _shards(shards: Any, num_rows: int, folder: Path) -> list[tuple[int, str]]:
 def _remove_stale(root: Path, name: str) -> None:
     """Remove temporary folders of this block that a killed process left a day ago or earlier."""
     for folder in root.glob(f".{name}.*.tmp"):
-        newest = max((path.stat().st_mtime for path in folder.rglob("*")), default=0.0)
-        if time.time() - newest > _STALE_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # its process completes it at this moment
+            newest = max((path.stat().st_mtime for path in folder.rglob("*")), default=time.time())
+            if time.time() - newest > _STALE_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)

@@ -26,6 +26,11 @@ class StudyFolder:
         return self.root / "cells.json"
 
     @property
+    def classes(self) -> Path:
+        """Task name to the names of its classes, for pages that show answers."""
+        return self.root / "classes.json"
+
+    @property
     def results(self) -> Path:
         """The result rows."""
         return self.root / "results"

@@ -24,6 +24,17 @@ from vireo.records import Cost, ResultRow, RowKey
 
 Arrays = Mapping[str, np.ndarray]
 
+# what NumPy and zipfile raise on damaged or hostile files
+_BROKEN = (
+    ValueError,
+    TypeError,
+    OSError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    zlib.error,
+    zipfile.BadZipFile,
+)
 _FACTS = (
     "encoder",
     "method",
@@ -145,7 +156,7 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError as error:
         raise StoreError(f"{path} does not exist; delete the row's JSON to make both.") from error
-    except (ValueError, TypeError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+    except _BROKEN as error:
         raise StoreError(
             f"{path} cannot be read as arrays ({error}); delete it and the row's JSON to make both."
         ) from error

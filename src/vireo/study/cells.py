@@ -1,12 +1,13 @@
 """The cells of a study: what there is to compute, what it is called, and where it is kept."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vireo.digest import digest
+from vireo.errors import StoreError
 from vireo.files import read_json, write_json
 from vireo.records import EncoderSpec, StudyPlan, Task
 from vireo.store.folder import StudyFolder
@@ -62,7 +63,11 @@ def run_folder(plan: StudyPlan, folder: StudyFolder, name: str) -> Path:
 def encoder_spec(plan: StudyPlan, folder: StudyFolder, name: str) -> EncoderSpec:
     """Return how to open the encoder called `name`: as the plan says, or from its run."""
     if name in plan.pretrain:
-        return EncoderSpec(spec=f"run:{run_folder(plan, folder, name)}", name=name)
+        return EncoderSpec(
+            spec=f"run:{run_folder(plan, folder, name)}",
+            name=name,
+            architecture=plan.pretrain[name].architecture,
+        )
     return next(spec for spec in plan.encoders if spec.name == name)
 
 
@@ -84,7 +89,7 @@ class CellIndex:
 
     def __init__(self, plan: StudyPlan, folder: StudyFolder) -> None:
         self._path = folder.cells
-        old = {entry["identity"]: entry["rows"] for entry in _entries(folder.cells)}
+        old = _known_rows(folder.cells)
         self.rows: dict[Cell, tuple[str, ...]] = {}
         self._identities: dict[Cell, str] = {}
         for cell in plan_cells(plan):
@@ -113,5 +118,16 @@ class CellIndex:
         )
 
 
-def _entries(path: Path) -> list[Mapping[str, Any]]:
-    return list(read_json(path)) if path.is_file() else []
+def _known_rows(path: Path) -> dict[str, list[str]]:
+    """Return identity to rows of an index that is there.
+
+    Raises:
+        StoreError: a file of another kind.
+    """
+    entries = read_json(path) if path.is_file() else []
+    try:
+        return {entry["identity"]: list(entry["rows"]) for entry in entries}
+    except (KeyError, TypeError) as error:
+        raise StoreError(
+            f"{path} is not as a study leaves it; delete it, the next run writes it again."
+        ) from error

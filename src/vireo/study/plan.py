@@ -16,6 +16,7 @@ from vireo.records import EncoderSpec, PretrainSettings, StudyPlan, Task
 from vireo.records.reading import read_record, refuse
 
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+_FOLDER_RULE = "names a folder: letters, digits, . _ + - only, 64 at most"
 
 
 def read_plan(path: Path) -> StudyPlan:
@@ -34,7 +35,7 @@ def read_plan(path: Path) -> StudyPlan:
         plan = dataclasses.replace(
             plan, tasks=tuple(tasks), encoders=tuple(map(_named, plan.encoders))
         )
-        mistakes += _names(plan) + _methods(plan)
+        mistakes += _own_name(plan) + _names(plan) + _methods(plan)
     refuse(str(path), mistakes)
     assert plan is not None
     return plan
@@ -81,6 +82,13 @@ def _named(spec: EncoderSpec) -> EncoderSpec:
     return dataclasses.replace(spec, name=spec.name or spec.spec)
 
 
+def _own_name(plan: StudyPlan) -> list[str]:
+    """Check the name of a file's study: it names a folder, and must not lead out of `runs`."""
+    if _FOLDER_NAME.fullmatch(plan.name):
+        return []
+    return [f"name {_FOLDER_RULE}; got '{plan.name}'"]
+
+
 def _names(plan: StudyPlan) -> list[str]:
     """Check that encoders and tasks can be told apart, and that the baseline is one of them."""
     names = encoder_names(plan)
@@ -90,7 +98,7 @@ def _names(plan: StudyPlan) -> list[str]:
     if plan.baseline and plan.baseline not in names:
         found.append(unknown(plan.baseline, names, "baseline"))
     found += [
-        f"pretrain.{name} names a folder: letters, digits, . _ + - only, 64 at most"
+        f"pretrain.{name} {_FOLDER_RULE}"
         for name in plan.pretrain
         if not _FOLDER_NAME.fullmatch(name)
     ]

@@ -25,6 +25,9 @@ from vireo.study.work import Outcome, Worker
 if TYPE_CHECKING:
     from vireo.devices import Compute
 
+_NAMED_TARGETS = ("class", "mask")
+"""Targets whose codes a source's `class_names` name."""
+
 
 def run_study(
     plan: StudyPlan,
@@ -55,9 +58,29 @@ def run_study(
         check_plan(plan)
         worker = Worker(plan, folder, compute or _choose(), workers)
         write_json(folder.plan, plain(plan))
+        write_json(folder.classes, class_names(plan))
         shutil.rmtree(folder.errors, ignore_errors=True)
         _run_cells(worker, engine)
         return _rows(worker)
+
+
+def class_names(plan: StudyPlan) -> dict[str, list[str]]:
+    """Return the class names of those tasks of `plan` whose dataset has one for each output.
+
+    They are facts for people: neither a digest nor a number depends on them.
+    """
+    from vireo.data import open_split
+
+    found = {}
+    for task in plan.tasks:
+        if task.target not in _NAMED_TARGETS:
+            continue
+        names = open_split(task.dataset, "test").class_names
+        if len(names) == task.outputs:
+            found[task.name] = list(names)
+        elif names:
+            warn(f"task '{task.name}' has {task.outputs} outputs, its images {len(names)} classes.")
+    return found
 
 
 def _run_cells(worker: Worker, engine: str) -> None:

@@ -1,5 +1,6 @@
 """Whether the facts of a task go together; no data and no network is touched."""
 
+import math
 from collections.abc import Iterator
 
 from vireo.catalog import resolve, unknown
@@ -23,13 +24,13 @@ def mistakes(task: Task) -> list[str]:
 
 def head_of(task: Task) -> type[Head]:
     """Return the class of the task's head."""
-    head: type[Head] = resolve(HEADS, task.head, "head")
+    head: type[Head] = resolve(HEADS, task.head, "head", Head)
     return head
 
 
 def metric_of(task: Task) -> Metric:
     """Return the task's metric."""
-    metric: Metric = resolve(METRICS, task.metric, "metric")(task.outputs)
+    metric: Metric = resolve(METRICS, task.metric, "metric", Metric)(task.outputs)
     return metric
 
 
@@ -53,8 +54,10 @@ def _numbers(task: Task) -> Iterator[str]:
     for name, value in counts.items():
         if value < 1:
             yield f"{name} must be at least 1; got {value}"
-    if task.learning_rate <= 0:
-        yield f"learning_rate must be above 0; got {task.learning_rate}"
+    if not 0 < task.learning_rate < math.inf:
+        yield f"learning_rate must be above 0 and finite; got {task.learning_rate}"
+    if task.floor is not None and not math.isfinite(task.floor):
+        yield f"floor must be finite; got {task.floor}"
     if task.input_size != "encoder" and min(task.input_size) < 1:
         yield f"input_size must be at least 1 x 1; got {task.input_size}"
     if task.frames != 1:
@@ -80,9 +83,12 @@ def _together(task: Task) -> Iterator[str]:
 def _classes(task: Task, metric: Metric) -> Iterator[str]:
     if metric.classes and task.outputs < 2:
         yield f"outputs must be at least 2 classes; got {task.outputs}"
+    if not metric.classes and task.outputs != 1:
+        # More would be broadcast against the one channel of a depth map, and their errors added.
+        yield f"outputs must be 1, the channels of a depth map; got {task.outputs}"
     weights = task.class_weights
     if weights and (not metric.classes or len(weights) != task.outputs):
         classes = task.outputs if metric.classes else 0
         yield f"class_weights must be one a class ({classes}); got {len(weights)}"
-    if weights and (min(weights) < 0 or max(weights) == 0):
-        yield f"class_weights must not be negative, nor all 0; got {weights}"
+    if weights and not (min(weights) >= 0 and 0 < sum(weights) < math.inf):
+        yield f"class_weights must be finite, not negative, nor all 0; got {weights}"

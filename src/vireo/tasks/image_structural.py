@@ -4,7 +4,7 @@ from vireo.records import Task
 
 ROOMS_COUNT = Task(
     name="rooms-count",
-    summary="how many objects are visible, 0 to 6",
+    summary="how many objects are visible, 1 to 6",
     dataset="rooms",
     target="count",
     outputs=7,

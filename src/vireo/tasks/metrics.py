@@ -229,6 +229,16 @@ def macro_accuracy(predicted: np.ndarray, truth: np.ndarray) -> float:
     return float((right[total > 0] / total[total > 0]).mean())
 
 
+def count_error(predicted: np.ndarray, truth: np.ndarray) -> float:
+    """Return the mean of |predicted - true|, for classes that are counts.
+
+    Example:
+        >>> count_error(np.array([3, 0]), np.array([5, 0]))
+        1.0
+    """
+    return float(np.abs(predicted.astype(np.int64) - truth).mean())
+
+
 def _total(value: Tensor, counted: Tensor | None = None) -> Float64[Tensor, " batch"]:
     """Sum each example in float64, over the counted elements only."""
     if counted is not None:

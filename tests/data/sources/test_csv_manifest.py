@@ -59,6 +59,8 @@ def test_the_digest_covers_the_table(cells):
         ("name,rbc\n0000.png,1\n", "Unknown column 'file'"),
         ("file,rbc\n", "no rows"),
         ("", "Unknown column 'file'"),
+        ("file,rbc,rbc\n0000.png,1,2\n", "column 'rbc' twice"),
+        ("file,rbc\n\n0000.png,1\n\n0001.png,x\n", "'rbc', row 5 is 'x'"),
         ("file,rbc\n\udcff.png,1\n", "cannot be read"),
         ('file,rbc\n"0000.png,1\n', "cannot be read"),
     ],

@@ -118,3 +118,8 @@ def test_depth_by_suffix_in_millimetres(tmp_path, write, pixels):
     assert source.digest != both.digest
     with pytest.raises(DataError, match=r"'invalid' must be numbers; got \('none'"):
         ImageDepthSource(**options, invalid=("none",))
+    with pytest.raises(DataError, match=r"'invalid' must be finite.*nan is always invalid"):
+        ImageDepthSource(**options, invalid=("nan",))
+    for scale in (0, -1.0, float("inf")):
+        with pytest.raises(DataError, match="'scale' must be a finite number above 0; got"):
+            ImageDepthSource(**options, scale=scale)

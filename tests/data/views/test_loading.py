@@ -1,6 +1,7 @@
 """Loading: a batch is a function of (seed, epoch, index), and errors stay one sentence."""
 
 import multiprocessing
+import os
 import time
 
 import numpy as np
@@ -185,3 +186,43 @@ def test_what_cannot_work_is_refused_before_anything_is_decoded(mixed, changes, 
     with pytest.raises(SettingError, match=words):
         load(mixed, **changes)
     assert mixed.decoded == []
+
+
+class Lazy(Memory):
+    """Like a file of images that is read whole when the first is asked for."""
+
+    def __init__(self, images, log):
+        super().__init__(images)
+        self.log, self.read = log, False
+
+    def frames(self, index):
+        if not self.read:
+            self.read = True
+            with self.log.open("a") as file:
+                file.write(f"{os.getpid()}\n")
+        return super().frames(index)
+
+
+@pytest.mark.slow
+def test_what_a_source_reads_once_is_read_before_the_fork(mixed, tmp_path):
+    source = Lazy(mixed.images, tmp_path / "log")
+    assert same(load(source, batch_size=2, workers=2, start=2), list(load(mixed, batch_size=2))[2:])
+    assert source.log.read_text().split() == [str(os.getpid())]
+    assert len(source.decoded) == 1  # one example, not those that `start` skips
+    assert list(load(source, workers=2, start=2)) == []
+
+
+class Fatal(Memory):
+    """Ends the worker that decodes, as the system does when memory runs out."""
+
+    def frames(self, index):
+        if multiprocessing.parent_process() is not None:
+            os._exit(1)
+        return super().frames(index)
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_is_one_sentence(mixed):
+    with pytest.raises(DataError, match=r"^A loader worker died .*use fewer workers\.$"):
+        list(load(Fatal(mixed.images), workers=1))
+    assert multiprocessing.active_children() == []

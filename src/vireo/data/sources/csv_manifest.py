@@ -50,11 +50,12 @@ class CsvSource(Source):
         self._folder = open_folder(root)
         table = inside(self._folder, file)
         columns = targets or {}
-        rows = _read_table(table, [image_column, *columns.values()])
+        rows, self._lines = _read_table(table, [image_column, *columns.values()])
         pattern = images if "*" in images else f"{images}/*".lstrip("/")
         names = [pattern.replace("*", name.strip()) for name in rows[image_column]]
         self._entries = [
-            _entry(self._folder, name, f"{table}, row {row}") for row, name in enumerate(names, 2)
+            _entry(self._folder, name, f"{table}, row {line}")
+            for line, name in zip(self._lines, names, strict=True)
         ]
         self.name = table.stem
         self.targets = tuple(columns)
@@ -88,7 +89,7 @@ class CsvSource(Source):
 
     def _codes(self, target: str, values: list[str], place: str) -> Int64[np.ndarray, " n"]:
         def where(row: int) -> str:
-            return f"{place} {row + 2}"
+            return f"{place} {self._lines[row]}"
 
         if target != "class":
             return whole_numbers(values, where)
@@ -96,13 +97,14 @@ class CsvSource(Source):
         return codes
 
 
-def _read_table(table: Path, wanted: list[str]) -> dict[str, list[str]]:
+def _read_table(table: Path, wanted: list[str]) -> tuple[dict[str, list[str]], list[int]]:
+    """Return the wanted columns, and the line of the file that each of their rows ends in."""
     delimiter = "\t" if table.suffix == ".tsv" else ","
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, delimiter=delimiter, strict=True)
             header = [column.strip() for column in next(reader, [])]
-            rows = [row for row in reader if row]
+            lines = [(reader.line_num, row) for row in reader if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"The table {table} cannot be read ({error}); save it as UTF-8 CSV.") from (
             error
@@ -110,14 +112,17 @@ def _read_table(table: Path, wanted: list[str]) -> dict[str, list[str]]:
     for column in wanted:
         if column not in header:
             raise DataError(f"{table}: {unknown(column, header, 'column')}")
-    for place, row in enumerate(rows, 2):
+        if header.count(column) > 1:
+            raise DataError(f"{table} has the column '{column}' twice; rename or remove one.")
+    for line, row in lines:
         if len(row) != len(header):
             raise DataError(
-                f"{table}, row {place} has {len(row)} values for {len(header)} columns; mend it."
+                f"{table}, row {line} has {len(row)} values for {len(header)} columns; mend it."
             )
-    if not rows:
+    if not lines:
         raise DataError(f"{table} has no rows below its header; there is nothing to read.")
-    return {column: [row[header.index(column)] for row in rows] for column in wanted}
+    columns = {column: [row[header.index(column)] for _, row in lines] for column in wanted}
+    return columns, [line for line, _ in lines]
 
 
 def _entry(folder: Path, name: str, where: str) -> Entry:

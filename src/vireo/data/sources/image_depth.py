@@ -1,5 +1,6 @@
 """Images with a depth map each, in folders or told apart by the ends of their names."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import final
@@ -40,6 +41,8 @@ class ImageDepthSource(Source):
     ) -> None:
         self._folder = open_folder(root)
         self._pairs = pair(self._folder, images, depths)
+        if not 0 < scale < math.inf:
+            raise DataError(f"'scale' must be a finite number above 0; got {scale}.")
         self._scale, self._invalid = float(scale), _numbers(invalid)
         self.name = self._folder.name
         self.targets = ("depth",)
@@ -71,6 +74,9 @@ class ImageDepthSource(Source):
 def _numbers(invalid: int | float | Sequence[int | float | str]) -> tuple[float, ...]:
     given = [invalid] if isinstance(invalid, int | float | str) else list(invalid)
     try:
-        return tuple(float(number) for number in given)
+        numbers = tuple(float(number) for number in given)
     except ValueError as error:
         raise DataError(f"'invalid' must be numbers; got {invalid!r}.") from error
+    if not all(map(math.isfinite, numbers)):
+        raise DataError(f"'invalid' must be finite; got {invalid!r}: inf or nan is always invalid.")
+    return numbers

@@ -4,18 +4,13 @@ What a batch holds depends on (seed digest, epoch, index) alone: not on the numb
 on how many batches a resumed run skips; those are never decoded.
 """
 
-import functools
-import multiprocessing
-import signal
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int64
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from vireo import seeding
 from vireo.catalog import resolve
@@ -24,6 +19,7 @@ from vireo.data.sources.source import Source
 from vireo.data.views.draws import check_recipe, draw_views
 from vireo.data.views.engine import Engine, Prepared, image_sizes
 from vireo.data.views.recipe import ViewRecipe
+from vireo.data.workers import load_items
 from vireo.errors import SettingError, VireoError
 
 ENGINES: dict[str, str] = {
@@ -92,7 +88,7 @@ def load_views(  # noqa: PLR0913 - facts of the source, the run and the machine;
     order = epoch_order(len(source), seed_digest, epoch)[: steps * batch_size]
     examples = _Examples(source, recipe, maker, (seed_digest, epoch))
     batches = list(order.reshape(steps, batch_size)[start:])
-    return _iterate(_loader(examples, batches, torch.device(device), workers), maker, device)
+    return _iterate(examples, batches, maker, device=torch.device(device), workers=workers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +114,7 @@ class _Examples(Dataset[_Decoded]):
     def __init__(
         self, source: Source, recipe: ViewRecipe, engine: Engine, draw: tuple[str, int]
     ) -> None:
-        self._source, self._recipe, self._engine = source, recipe, engine
+        self.source, self._recipe, self._engine = source, recipe, engine
         self._seed_digest, self._epoch = draw
 
     def __getitem__(self, index: Int64[np.ndarray, " batch"]) -> _Decoded:
@@ -128,7 +124,7 @@ class _Examples(Dataset[_Decoded]):
             return _Decoded(index=index, error=error)
 
     def _read(self, index: Int64[np.ndarray, " batch"]) -> _Decoded:
-        source = self._source
+        source = self.source
         images = [source.frames(int(i))[0] for i in index]
         draws = draw_views(
             self._recipe,
@@ -142,53 +138,27 @@ class _Examples(Dataset[_Decoded]):
             label = np.array([source.target(int(i), "class") for i in index], dtype=np.int64)
         return _Decoded(index=index, label=label, prepared=self._engine.prepare(images, draws))
 
-    def start_worker(self, _number: int) -> None:
-        # Ctrl-C, and `timeout` or a scheduler's SIGTERM, reach every process of the group. The main
-        # one finishes its step and ends its workers; a worker that dies first would break the step.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-        self._engine.start_worker()
-
-
-def _loader(
-    examples: _Examples,
-    batches: list[Int64[np.ndarray, " batch"]],
-    device: torch.device,
-    workers: int,
-) -> DataLoader[_Decoded]:
-    # Forked workers start in milliseconds and share the source's memory. It is safe here: a worker
-    # runs torch and OpenCV on one thread, so it never enters a thread pool that the fork broke, and
-    # it never touches a GPU.
-    fork = workers > 0 and "fork" in multiprocessing.get_all_start_methods()
-    return DataLoader(
-        examples,
-        batch_size=None,
-        sampler=batches,
-        num_workers=workers,
-        collate_fn=_unchanged,
-        worker_init_fn=functools.partial(_start_worker, examples) if workers else None,
-        multiprocessing_context="fork" if fork else None,
-        pin_memory=device.type == "cuda",
-        # The loader draws a seed for its workers; by its own generator, it leaves torch's alone.
-        generator=torch.Generator(),
-    )
-
 
 def _iterate(
-    loader: DataLoader[_Decoded], engine: Engine, device: torch.device | str
+    examples: _Examples,
+    batches: list[Int64[np.ndarray, " batch"]],
+    engine: Engine,
+    *,
+    device: torch.device,
+    workers: int,
 ) -> Iterator[ViewBatch]:
-    device = torch.device(device)
-    with warnings.catch_warnings():
-        # Python 3.12 warns of any fork of a process with threads; see `_loader`.
-        warnings.filterwarnings("ignore", ".*fork", DeprecationWarning)
-        batches = iter(loader)
-    try:
-        for decoded in batches:
-            yield _view_batch(decoded, engine, device)
-    finally:
-        # Workers end with the last reference to their iterator. Left to a traceback's cycle, that
-        # is when the garbage collector runs, and takes five seconds.
-        del batches
+    if workers and batches:
+        # what a source reads once is read here, and shared with the workers by the fork
+        examples.source.frames(int(batches[0][0]))
+    decoded = load_items(
+        examples,
+        batches,
+        workers=workers,
+        start_worker=engine.start_worker,
+        pin_memory=device.type == "cuda",
+    )
+    for batch in decoded:
+        yield _view_batch(batch, engine, device)
 
 
 def _view_batch(decoded: _Decoded, engine: Engine, device: torch.device) -> ViewBatch:
@@ -201,11 +171,3 @@ def _view_batch(decoded: _Decoded, engine: Engine, device: torch.device) -> View
         index=torch.from_numpy(decoded.index).to(device),
         label=label,
     )
-
-
-def _start_worker(examples: _Examples, number: int) -> None:
-    examples.start_worker(number)
-
-
-def _unchanged(decoded: Any) -> Any:
-    return decoded
