@@ -7,7 +7,15 @@ What: the tuned protocol's grid of linear heads (18 rates and decays) on one mat
     feature, since the ratio falls from the cost of calls to the cost of arithmetic.
 How: trials of both kinds are interleaved, after a warm-up of each; one thread, process time.
 Run: python benchmarks/heads.py        (under a minute; writes benchmarks/results/heads.json)
-Result: RESULT
+Result (n = 5, medians, one core of an AMD EPYC, torch 2.14.1):
+
+    classes  dim    together   one by one   ratio
+    10       64     0.0097 s   0.183 s      18.8
+    100      512    0.241 s    0.347 s       1.4
+    100      2048   0.270 s    0.289 s       1.1
+
+Where calls cost more than arithmetic, together wins by the number of heads; where arithmetic is
+all, it cannot. Before heads were grouped by what the cache holds, the last ratio was 0.8.
 """
 
 import json

@@ -253,8 +253,10 @@ def test_a_broken_image_ends_the_command_and_its_workers(tmp_path):
     words = f"pretrain moco-v2 --data folder:{tmp_path} --architecture resnet20 --image-size 32"
     options = "--epochs 9 --batch-size 8 --set queue_size=8 --set bn_splits=1 --device cpu --out"
     result = subprocess.run(
-        [sys.executable, "-c", "from vireo.cli.main import app; app()"]
-        + [*words.split(), *options.split(), str(tmp_path / "run")],
+        [
+            *(sys.executable, "-c", "from vireo.cli.main import app; app()"),
+            *(*words.split(), *options.split(), str(tmp_path / "run")),
+        ],
         capture_output=True,
         text=True,
         timeout=300,

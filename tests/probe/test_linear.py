@@ -142,3 +142,14 @@ def test_thread_count_is_left_as_it_was(some_features):
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_groups_that_fit_the_cache_train_the_same_heads(some_features, monkeypatch):
+    features, labels = linear.pad(some_features[0]), some_features[1]
+    start, whole = starts()[0], plan()
+    together = linear.train(features, labels, start, whole)
+    monkeypatch.setattr(linear, "_CACHE_BYTES", 1)
+    assert len(linear._groups(whole, start.numel(), on_gpu=False)) == len(whole.rates) == 3
+    assert linear._groups(whole, start.numel(), on_gpu=True) == [whole]
+    one_by_one = linear.train(features, labels, start, whole)
+    torch.testing.assert_close(one_by_one, together, rtol=1e-4, atol=1e-5)

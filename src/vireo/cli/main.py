@@ -1,6 +1,5 @@
 """The command `vireo`: verbs, and how an error reaches the person."""
 
-import gc
 from typing import Annotated, Any
 
 import typer
@@ -33,9 +32,6 @@ class Verbs(TyperGroup):
         except KeyboardInterrupt:
             code, message = INTERRUPTED, STOPPED
         say(f"vireo: {message}")
-        # The error's traceback, a cycle, holds loaders; their workers ignore the signals that
-        # Python ends them by at exit, and would keep this process for ever.
-        gc.collect()
         raise typer.Exit(code)
 
 

@@ -7,6 +7,7 @@ the same bytes on every machine, which the keys of stored features rely on; torc
 are chosen by processor.
 """
 
+import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -161,10 +162,12 @@ class _Batches(Dataset[Batch | VireoError]):
 def _load_in_workers(batches: _Batches, workers: int) -> Iterator[Batch]:
     # what a source reads once is read here, and shared with the workers by the fork
     batches.source.frames(batches.order[0])
-    for batch in load_items(batches, range(len(batches)), workers=workers):
-        if isinstance(batch, VireoError):
-            raise batch
-        yield batch
+    loaded = load_items(batches, range(len(batches)), workers=workers)
+    with contextlib.closing(loaded):
+        for batch in loaded:
+            if isinstance(batch, VireoError):
+                raise batch
+            yield batch
 
 
 def _check_aspect(dense: tuple[int, ...], image: tuple[int, ...], what: str) -> None:

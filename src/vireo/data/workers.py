@@ -5,7 +5,7 @@ import functools
 import multiprocessing
 import signal
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -28,8 +28,12 @@ def load_items(
     workers: int,
     start_worker: Callable[[], None] = _nothing,
     pin_memory: bool = False,
-) -> Iterator[Item]:
+) -> Generator[Item, None, None]:
     """Yield `items[key]` for each key of `order`, computed by `workers` processes; 0 means here.
+
+    Close it (`contextlib.closing`) where its items are errors to raise: a traceback keeps a loader
+    in a cycle, and the collector of cycles may end its queues before it; then the workers wait for
+    ever, and Python at exit for them.
 
     What this process has read when the first item is asked for is shared with the workers by the
     fork.

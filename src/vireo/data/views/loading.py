@@ -4,6 +4,7 @@ What a batch holds depends on (seed digest, epoch, index) alone: not on the numb
 on how many batches a resumed run skips; those are never decoded.
 """
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -157,8 +158,9 @@ def _iterate(
         start_worker=engine.start_worker,
         pin_memory=device.type == "cuda",
     )
-    for batch in decoded:
-        yield _view_batch(batch, engine, device)
+    with contextlib.closing(decoded):
+        for batch in decoded:
+            yield _view_batch(batch, engine, device)
 
 
 def _view_batch(decoded: _Decoded, engine: Engine, device: torch.device) -> ViewBatch:
