@@ -4,13 +4,10 @@ What:     frames per second of `ensure_split` (draw worlds, render RGB and all l
           frames again, write the files) with the default settings, after a warm-up; n trials, each
           on other worlds; and the time to open a rendered split again.
 Run:      python benchmarks/rooms.py [--trials 5] [--frames 320]
-Hardware: 2 CPU cores (AMD EPYC), 2 threads. Eight other jobs wanted the same cores (load average
-          9.7), so frames per wall second are a lower bound; per core second they are what one core
-          gives. On the same machine at load 0.7, renderer alone: 187 to 249 frames per second.
+Hardware: 2 CPU cores (AMD EPYC), 2 threads, nothing else running; no GPU.
 Versions: in the result file.
-Result:   benchmarks/results/rooms.json, n = 5. 64 x 64 pixels, 2 x 2 rays: 116 frames per core
-          second (111 to 126), 31 per wall second at that load; 1 ray: 310 and 91. Opening 500
-          frames that are there: 16 ms.
+Result:   benchmarks/results/rooms.json, n = 5, medians of frames per second. 64 x 64 pixels, 2 x 2
+          rays: 173 (99 per core second); 1 ray: 396. 128 pixels: 50. 224 pixels: 15.
 """
 
 import argparse

@@ -10,19 +10,19 @@ What: MoCo v2's two views (crop, jitter, grayscale, blur, mirror, normalise) of 
 How: rounds interleave the contenders, so that a busy machine disturbs all alike; one warm-up round;
     the median of n rounds, by CPU time (a GPU: wall time to the end of the last kernel).
 Run: OMP_NUM_THREADS=1 python benchmarks/views.py        (writes benchmarks/results/views.json)
-Hardware: one core of an AMD EPYC (AVX-512) with 2, shared with other work (load 9); no GPU.
+Hardware: one core of an AMD EPYC (AVX-512) with 2, nothing else running; no GPU.
 Versions: Python 3.11.7, torch 2.14.1, torchvision 0.29.1, OpenCV 5.0.0, Pillow 13.0.0.
 Result (n = 5, views per second of CPU time, slowest to fastest):
 
                               224 px of 400x500       32 px of 32x32
-    torch engine                167  (159-168)     18109 (17637-20405)
-    OpenCV engine               832  (776-910)     14506 (14071-15128)
-    torchvision, Pillow         223  (137-226)      2009  (1840-2167)
-    torchvision, tensors        156  (152-176)      1356  (1339-1619)
+    torch engine                180  (153-182)     22461 (22243-23968)
+    OpenCV engine               977  (672-1020)    16117 (13176-16841)
+    torchvision, Pillow         212  (151-276)      3168  (2581-3271)
+    torchvision, tensors        212  (192-221)      2436  (2255-2452)
 
-On a CPU the OpenCV engine is the one to use at 224 pixels: 3.7 times as fast as torchvision on
-Pillow, while the torch engine is slower than Pillow. At 32 pixels the cost is calls, not pixels,
-and the torch engine leads by a quarter. Nothing is claimed for a GPU: none was here.
+On a CPU the OpenCV engine is the one to use at 224 pixels: 4.6 times as fast as torchvision, while
+the torch engine is slower than it. At 32 pixels the cost is calls, not pixels, and the torch engine
+leads by 39 %. Nothing is claimed for a GPU: none was here.
 """
 
 import json
