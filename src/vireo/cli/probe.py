@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._+-]*)=([a-z]+:.+)", re.DOTALL)
 
+PROBES = Path("runs/probe")
+
 
 class Protocol(StrEnum):
     """How heads are trained."""
@@ -25,7 +27,7 @@ class Protocol(StrEnum):
 def probe(
     encoder: Annotated[list[str], typer.Argument(help="run:DIR, file:PATH, ..., or NAME=SPEC.")],
     task: Annotated[list[str], typer.Option(help="A task's name or file; may be repeated.")],
-    out: Annotated[Path, typer.Option(help="Where rows and features are kept.")],
+    out: Annotated[Path, typer.Option(help="Where rows and features are kept.")] = PROBES,
     protocol: Annotated[Protocol, typer.Option(help="How heads are trained.")] = Protocol.tuned,
     seeds: Annotated[int, typer.Option(min=1, help="Heads a cell, one row each.")] = 1,
     device: Device = "auto",
