@@ -13,6 +13,7 @@ from vireo.data.views.draws import check_recipe
 from vireo.devices import Compute
 from vireo.methods import METHODS, find_method
 from vireo.methods.building import build_method, method_settings
+from vireo.methods.cards import CARDS
 from vireo.methods.method import Method, Progress
 from vireo.pretrain.loop import train_step
 from vireo.pretrain.optimizers import Optimizer, check_optimizer
@@ -28,6 +29,11 @@ BATCH_NORM = ("running_mean", "running_var", "num_batches_tracked")
 @pytest.fixture(params=sorted(METHODS))
 def kind(request):
     return find_method(request.param)
+
+
+def test_every_method_has_its_card():
+    assert list(CARDS) == list(METHODS)
+    assert all(card.paper.startswith("https://arxiv.org/abs/") for card in CARDS.values())
 
 
 def build(kind: type[Method], seed: int = 0) -> Method:

@@ -56,10 +56,10 @@ def _encoders() -> list[Line]:
 
 
 def _methods() -> list[Line]:
-    from vireo.methods import METHODS
+    from vireo.digest import plain
+    from vireo.methods.cards import CARDS
 
-    modules = {name: path.partition(":")[0] for name, path in METHODS.items()}
-    return [{"name": name, "summary": summary_of(module)} for name, module in modules.items()]
+    return [{"name": name, **plain(card)} for name, card in CARDS.items()]
 
 
 def _tasks() -> list[Line]:

@@ -69,6 +69,8 @@ def _text(value: Any) -> str:
         return "-" if math.isnan(value) else f"{value:.4g}"
     if isinstance(value, dict):
         return ", ".join(f"{key} {item}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
     return str(value)
 
 

@@ -1,6 +1,6 @@
 """The narrow waist: frozen, torch-free records, stored, hashed, printed and compared."""
 
-from vireo.records.cards import DatasetCard, EncoderCard, EncoderSpec
+from vireo.records.cards import DatasetCard, EncoderCard, EncoderSpec, MethodCard
 from vireo.records.datasets import Carve, DatasetSpec
 from vireo.records.rows import BlockKey, Cost, ResultRow, RowKey, SimilarityRow
 from vireo.records.settings import OptimizerSettings, PretrainSettings, ProbeSettings, StudyPlan
@@ -14,6 +14,7 @@ __all__ = [
     "DatasetSpec",
     "EncoderCard",
     "EncoderSpec",
+    "MethodCard",
     "OptimizerSettings",
     "PretrainSettings",
     "ProbeSettings",

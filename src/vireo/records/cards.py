@@ -39,7 +39,10 @@ class EncoderCard:
         flops: multiply-adds, counted twice, of one forward pass at `input_size`.
         input_size: height and width it was trained at.
         mean, std: normalisation of RGB in [0, 1].
-        strides, channels: of the five maps. A network with fewer stages repeats its last.
+        strides, channels: of the five maps. A small-image network with fewer stages repeats its
+            last.
+        maps: how the five maps come about where the network does not have them at its own stages
+            ("blocks 2, 5, 7, 10, 12 at stride 16, resampled"); empty if all five are native.
         features: width of the pooled feature.
         source: the spec it was opened from.
         weights: digest of its tensors; of the recipe, before it is trained.
@@ -63,6 +66,27 @@ class EncoderCard:
     epochs: float | None = None
     steps: int | None = None
     balance: str = "unknown"
+    maps: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodCard:
+    """The facts of a pre-training method, known without importing it.
+
+    Attributes:
+        title: as its paper calls it.
+        kind: "contrastive", "clustering", "distillation", "redundancy reduction" or "supervised".
+        paper: address of the paper; year: of its first publication.
+        needs: what it cannot do without, of "labels", "indices" (a bank or memory an image),
+            "large batch"; empty means nothing special.
+    """
+
+    title: str
+    summary: str
+    kind: str
+    paper: str
+    year: int
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
