@@ -26,6 +26,12 @@ def _write(path: Path, array: np.ndarray) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    """Keep indices of shards out of the person's own cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 @pytest.fixture
 def pixels():
     """Colour noise of a seed: pixels(seed, height, width)."""

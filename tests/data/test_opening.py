@@ -105,7 +105,7 @@ def test_rooms_in_a_folder_of_ones_own(tmp_path):
     ("text", "message"),
     [
         ("digitz", "Unknown dataset 'digitz'. Did you mean 'digits'"),
-        ("webdataset:/x/{0..9}.tar", r"Unknown dataset 'webdataset.*folder:\.\.\.,.*parquet:"),
+        ("lmdb:/x/{0..9}", r"Unknown dataset 'lmdb.*folder:\.\.\.,.*parquet:"),
         ("no.such.module:SPEC", "no module 'no"),
     ],
 )

@@ -23,6 +23,16 @@ def test_cifar10_in_parquet(real_data):
     assert np.abs(mean / 255 - [0.4914, 0.4822, 0.4465]).max() < 0.01  # the published means
 
 
+def test_tiny_imagenet_in_tar_shards(real_data):
+    spec = find_dataset(f"webdataset:{real_data}/tiny-imagenet-100")
+    train, val = (open_split(spec, split) for split in ("train", "val"))
+    assert (len(train), len(val)) == (12_000, 2_500)
+    labels = [train.target(index, "class") for index in range(len(train))]
+    assert sorted(set(labels)) == list(range(100))
+    for index in (0, 6_000, 11_999):
+        assert train.frames(index)[0].shape == (64, 64, 3)
+
+
 def test_dtd_in_folders(real_data):
     spec = DatasetSpec(
         name="dtd10",

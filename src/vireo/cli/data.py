@@ -50,6 +50,22 @@ def check(
     show([_split(data, split) for split in splits], as_json)
 
 
+@app.command(epilog="Example: vireo data frames kinetics/train --out frames --per-second 1")
+def frames(
+    videos: Annotated[Path, typer.Argument(help="A folder of videos, in class folders or not.")],
+    out: Annotated[Path, typer.Option(help="Where a folder of frames a video is made.")],
+    per_second: Annotated[float, typer.Option(help="Frames a second, of every video.")] = 1.0,
+    short_side: Annotated[int, typer.Option(help="Make frames smaller; 0 keeps them.")] = 0,
+) -> None:
+    """Write the frames of videos at a constant rate as JPEG files; needs PyAV."""
+    from vireo.console import say
+    from vireo.data.subsets.video import extract_frames
+
+    broken = extract_frames(videos, out, per_second=per_second, short_side=short_side)
+    left = f"; {len(broken)} videos are broken and left out" if broken else ""
+    say(f"Frames are in {out}{left}. Use them as --data folder:{out}")
+
+
 def _split(data: str, split: str) -> Line:
     import numpy as np
 

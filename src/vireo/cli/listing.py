@@ -92,9 +92,12 @@ def _sources() -> list[Line]:
 
 def _subsets() -> list[Line]:
     rules = {
-        "random": "carve: a seeded share of train, stratified where there are classes",
-        "tail": "carve: the last share of train in order, after a gap; for frames of a video",
-        "limit": "limit: at most so many examples of a split, a seeded draw",
+        "fraction": "the same share of every class; also 'half' and 'quarter'",
+        "linear": "class n gives n images, generalised to any number of classes",
+        "log": "lambda * exp(a * n) + b, solved for the first, the last and the total",
+        "uniform": "the same number of images of every class, or of every folder",
+        "rate": "every k-th frame of every folder of frames",
+        "combination": "a share of each of several sets",
     }
     return [{"name": name, "summary": text} for name, text in rules.items()]
 

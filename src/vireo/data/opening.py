@@ -33,8 +33,9 @@ def find_dataset(text: str) -> DatasetSpec:
 
     Args:
         text: a name of the catalogue, a "package.module:SPEC", or `folder:PATH`, `parquet:GLOB`,
-            `rooms:DIR`. Folders called train, val and test below PATH are splits, and so are
-            parquet files whose names begin with these words; otherwise all of it is "train".
+            `webdataset:GLOB`, `rooms:DIR`, `subset:DIR`. Folders called train, val and test below
+            PATH are splits, and so are parquet files and tar shards whose names begin with these
+            words; otherwise all of it is "train".
 
     Raises:
         SettingError: none of these.
@@ -201,6 +202,31 @@ def _parquet(pattern: str) -> DatasetSpec:
     return DatasetSpec(name=root.name, source="parquet", options={"root": folder}, splits=splits)
 
 
+def _webdataset(pattern: str) -> DatasetSpec:
+    root = _expand(pattern)
+    if not root.is_dir():
+        options: dict[str, Option] = {"path": pattern}
+        return DatasetSpec(
+            name=root.parent.name or "webdataset", source="webdataset", options=options
+        )
+    found = {
+        split: {"path": f"{name}-*.tar"}
+        for split, names in _SPLIT_NAMES.items()
+        for name in names
+        if any(root.glob(f"{name}-*.tar"))
+    }
+    splits = found if "train" in found else {"train": {"path": "*.tar"}}
+    return DatasetSpec(
+        name=root.resolve().name, source="webdataset", options={"root": pattern}, splits=splits
+    )
+
+
+def _subset(folder: str) -> DatasetSpec:
+    return DatasetSpec(
+        name=_expand(folder).resolve().name, source="subset", options={"root": folder}
+    )
+
+
 def _rooms(folder: str) -> DatasetSpec:
     from vireo.data.rooms.source import read_card
 
@@ -215,4 +241,10 @@ def _expand(path: str) -> Path:
         raise DataError(str(error)) from error
 
 
-_KINDS = {"folder": _folder, "parquet": _parquet, "rooms": _rooms}
+_KINDS = {
+    "folder": _folder,
+    "parquet": _parquet,
+    "webdataset": _webdataset,
+    "rooms": _rooms,
+    "subset": _subset,
+}

@@ -69,6 +69,7 @@ def _finish(run: Run, encoder: Encoder, out: Path) -> None:
         method=settings.method,
         pretraining_set=run.spec.name,
         images=len(run.source),
+        balance=run.source.balance,
         epochs=float(settings.epochs),
         steps=run.num_steps,
         source=f"run:{out}",

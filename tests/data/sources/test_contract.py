@@ -2,7 +2,9 @@
 
 import functools
 import inspect
+import io
 import pickle
+import tarfile
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from vireo.catalog import resolve
+from vireo.data import find_dataset
 from vireo.data.sources import SOURCES
+from vireo.data.subsets.making import make_subset
+from vireo.data.subsets.recipe import SubsetRecipe
 from vireo.errors import DataError
 
 
@@ -27,6 +32,25 @@ def make_parquet(root, tools):
     images = [{"bytes": content, "path": "x.png"} for content in contents]
     pq.write_table(pa.table({"image": images, "label": [0, 1, 1, 0]}), root / "train.parquet")
     return {"root": root, "path": "*.parquet"}
+
+
+def make_shards(root, tools):
+    root.mkdir()
+    with tarfile.open(root / "train-000000.tar", "w") as archive:
+        for number in range(4):
+            image = tools.encode(tools.pixels(number))
+            for name, content in ((f"{number}.png", image), (f"{number}.cls", b"%d" % number)):
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
+    return {"root": root, "path": "*.tar"}
+
+
+def make_subset_of_a_folder(root, tools):
+    make_folder(root / "set", tools)
+    data = (find_dataset(f"folder:{root / 'set'}"),)
+    make_subset(SubsetRecipe(rule="fraction", data=data, share=1.0), root / "out")
+    return {"root": root / "out"}
 
 
 def make_csv(root, tools):
@@ -47,9 +71,11 @@ def make_pairs(root, tools, kind):
 MAKERS = {
     "image-folder": make_folder,
     "parquet": make_parquet,
+    "webdataset": make_shards,
     "csv": make_csv,
     "image-mask": functools.partial(make_pairs, kind="masks"),
     "image-depth": functools.partial(make_pairs, kind="depths"),
+    "subset": make_subset_of_a_folder,
     "digits": lambda _root, _tools: {},
     "rooms": lambda root, _tools: {"root": str(root), "images": 3, "size": 32},
 }

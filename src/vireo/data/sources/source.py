@@ -17,6 +17,7 @@ class Source(ABC):
             "mask", "instances" (integers [height, width]); "depth" (float32 metres [height, width],
             NaN where invalid).
         class_names: names of the codes of "class" or "mask", where known.
+        balance: how the classes are balanced by design ("log", "linear", ...); mostly unknown.
         digest: identifies the examples and their order: relative names, sizes and options; never an
             absolute path.
     """
@@ -25,6 +26,7 @@ class Source(ABC):
     targets: tuple[str, ...]
     class_names: tuple[str, ...]
     digest: str
+    balance: str = "unknown"
 
     @abstractmethod
     def __len__(self) -> int:

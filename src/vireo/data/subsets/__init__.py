@@ -1,0 +1,1 @@
+"""Parts of a set of images: balanced, unbalanced, even over groups or time, mixed."""

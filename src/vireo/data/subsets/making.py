@@ -1,0 +1,41 @@
+"""Draw a subset and write it down: the function behind `vireo subset`."""
+
+from pathlib import Path
+
+from vireo import console
+from vireo.data.opening import open_split
+from vireo.data.subsets.draw import Drawn, draw
+from vireo.data.subsets.folder import write_subset
+from vireo.data.subsets.picture import histogram
+from vireo.data.subsets.recipe import SubsetRecipe
+from vireo.errors import SettingError
+
+
+def make_subset(recipe: SubsetRecipe, out: Path) -> Path:
+    """Draw a subset of the split "train" of its sets into the folder `out`.
+
+    Use it as `subset:OUT` wherever a dataset is named. The images stay where they are.
+
+    Returns:
+        The picture of the classes' sizes.
+
+    Raises:
+        SettingError: a rule with more or fewer sets than it takes, or numbers that cannot be met.
+        DataError: images that are missing, a set without classes, or a folder of another subset.
+    """
+    several = recipe.rule == "combination"
+    if several != (len(recipe.data) > 1) or not recipe.data:
+        raise SettingError(
+            f"The rule '{recipe.rule}' takes {'two sets or more' if several else 'one set'}; got "
+            f"{len(recipe.data)}."
+        )
+    parts: list[tuple[str, Drawn]] = []
+    for spec in recipe.data:
+        source = open_split(spec, "train")
+        drawn = draw(source, recipe)
+        if drawn.shortfall():
+            console.warn(f"{spec.name}: {drawn.shortfall()}")
+        parts.append((source.digest, drawn))
+    write_subset(out, recipe, parts)
+    names = [spec.name for spec in recipe.data]
+    return histogram(out / "histogram.png", recipe.rule, names, [part for _, part in parts])
