@@ -49,7 +49,7 @@ def test_the_version_is_the_packages():
         ("tasks", {"digits", "rooms-depth"}),
         ("datasets", {"digits", "rooms"}),
         ("sources", {"image-folder", "csv", "rooms"}),
-        ("subsets", {"random", "tail", "limit"}),
+        ("subsets", {"fraction", "linear", "log", "combination"}),
     ],
 )
 def test_lists_are_tables_and_json(kind, expected):

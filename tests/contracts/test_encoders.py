@@ -1,6 +1,7 @@
 """What every architecture in the catalogue keeps to, with random weights and small images."""
 
 import functools
+import math
 import subprocess
 import sys
 
@@ -8,30 +9,82 @@ import pytest
 import torch
 
 from vireo.encoders import ARCHITECTURES, build, weights_digest
+from vireo.encoders.encoder import Encoder
 from vireo.encoders.measure import measure
 from vireo.encoders.opening import make_network
+from vireo.encoders.pyramid import LEVELS, map_size
 from vireo.errors import SettingError
+from vireo.records import EncoderCard
 
-# In full: the first architecture of every builder, and what is used most. The rest of the catalogue
-# shares their code, and is run on the meta device, where size costs nothing.
+# In full, at a size: the first architecture of every builder, what is used most, and the smallest
+# of each kind of network. All others are run on the meta device, where size costs nothing.
 FIRST = {path: name for name, path in reversed(ARCHITECTURES.items())}.values()
 FULL = {
-    **dict.fromkeys([*FIRST, "resnet50"], (32, 32)),
+    **dict.fromkeys([*FIRST, "resnet50", "torchvision:squeezenet1_1"], (32, 32)),
     "timm:convnext_atto": (64, 64),
     "timm:vit_tiny_patch16_224": (64, 64),
+    "timm:test_resnet": (64, 64),
+    "timm:test_efficientnet": (64, 64),
+    "timm:mobilevit_xxs": (64, 64),
+    "torchvision:mnasnet0_5": (64, 64),
+    "torchvision:shufflenet_v2_x0_5": (64, 64),
 }
-SHAPES_ONLY = [
-    *sorted(set(ARCHITECTURES) - set(FULL)),
-    "torchvision:resnet34",
-    "timm:swin_tiny_patch4_window7_224",
-    "timm:regnety_002",
+FAMILIES = [
+    # residual, wide, grouped and dense convolutions
+    *("torchvision:resnet34", "timm:wide_resnet50_2", "timm:resnext50_32x4d", "timm:regnety_002"),
+    *("timm:densenet121", "timm:vgg11_bn"),
+    # mobile
+    *("timm:mobilenetv1_100", "timm:mobilenetv2_100", "timm:mobilenetv3_small_050"),
+    *("timm:mobilenetv4_conv_small", "timm:efficientnet_b0"),
+    # convolutions after transformers
+    *("timm:convnextv2_atto", "timm:convmixer_1024_20_ks9_p14"),
+    # plain transformers: class token, distilled, no class token, attention pooling, patch 14
+    *("timm:vit_small_patch16_224", "timm:deit_tiny_distilled_patch16_224"),
+    *("timm:beit_base_patch16_224", "timm:vit_base_patch16_siglip_224"),
+    *("timm:vit_base_patch16_clip_224", "timm:eva02_tiny_patch14_224"),
+    # pyramids of transformers
+    *("timm:swin_tiny_patch4_window7_224", "timm:swinv2_tiny_window8_256", "timm:pvt_v2_b0"),
+    *("timm:twins_svt_small", "timm:hiera_tiny_224", "timm:pit_ti_224"),
+    # convolutions and attention
+    *("timm:maxvit_rmlp_pico_rw_256", "timm:coatnet_nano_rw_224", "timm:vit_tiny_r_s16_p8_224"),
+    *("timm:levit_128s", "timm:efficientformer_l1"),
+    # neither
     "timm:gmlp_ti16_224",
+    # torchvision's
+    *("torchvision:alexnet", "torchvision:convnext_tiny", "torchvision:swin_t"),
+    "torchvision:vit_b_16",
 ]
+SHAPES_ONLY = [*sorted(set(ARCHITECTURES) - set(FULL)), *FAMILIES]
+REFUSING = {
+    *("timm:beit_base_patch16_224", "timm:swin_tiny_patch4_window7_224"),
+    *("timm:swinv2_tiny_window8_256", "timm:twins_svt_small", "timm:hiera_tiny_224"),
+    *("timm:pit_ti_224", "timm:maxvit_rmlp_pico_rw_256", "timm:coatnet_nano_rw_224"),
+    *("timm:levit_128s", "timm:efficientformer_l1", "timm:gmlp_ti16_224", "torchvision:vit_b_16"),
+    "timm:vit_tiny_r_s16_p8_224",
+}
+# Networks for small images keep their own strides.
+SMALL = {name for name, path in ARCHITECTURES.items() if "small_resnet" in path or "cifar" in path}
 
 
 @functools.cache
 def frozen(name):
     return build(name, seed=3, input_size=FULL[name]).freeze()
+
+
+@functools.cache
+def shapes(name):
+    """The encoder at its usual size on the meta device: shapes without numbers, so no digest."""
+    with torch.device("meta"):
+        network = make_network(name)
+    card = EncoderCard(
+        **vars(measure(network.backbone, network.input_size)),
+        **dict.fromkeys(("name", "source", "architecture"), name),
+        **{fact: getattr(network, fact) for fact in ("input_size", "mean", "std", "maps")},
+        method="random",
+        pretraining_set="none",
+        weights="",
+    )
+    return Encoder(card, network.backbone).to("meta").freeze()
 
 
 @pytest.fixture(params=sorted(FULL))
@@ -45,14 +98,18 @@ def pixels(encoder, batch=2, size=None, seed=0):
     return torch.randint(256, (batch, 3, height, width), generator=draw, dtype=torch.uint8)
 
 
+def check_shapes(encoder, features, batch, size):
+    card = encoder.card
+    assert features.pooled.shape == (batch, card.features)
+    for tap, channels, stride in zip(features.maps, card.channels, card.strides, strict=True):
+        assert tap.shape == (batch, channels, *map_size(size, stride))
+    assert not any(t.requires_grad for t in (features.pooled, *features.maps))
+
+
 def test_what_comes_out_is_what_the_card_says(encoder):
     card = encoder.card
     images = encoder.normalise(pixels(encoder, batch=1))
-    features = encoder(images, maps=True)
-    assert features.pooled.shape == (1, card.features)
-    assert [tap.shape[1] for tap in features.maps] == list(card.channels)
-    for tap, stride in zip(features.maps, card.strides, strict=True):
-        assert tap.shape[2:] == (card.input_size[0] // stride, card.input_size[1] // stride)
+    check_shapes(encoder, encoder(images, maps=True), 1, card.input_size)
     assert list(card.strides) == sorted(card.strides)
     assert card.parameters == sum(p.numel() for p in encoder.backbone.parameters())
     assert card.method == "random"
@@ -90,20 +147,7 @@ def test_the_catalogue_is_listed_without_torch():
 
 def test_odd_sizes_work(encoder):
     features = encoder(encoder.normalise(pixels(encoder, batch=1, size=(75, 50))), maps=True)
-    assert features.pooled.shape == (1, encoder.card.features)
-    assert all(tap.shape[2] > tap.shape[3] for tap in features.maps)
-
-
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [
-        ("timm:swin_tiny_patch4_window7_224", "divisible by patch size"),
-        ("timm:gmlp_ti16_224", "it takes 224 x 224 only"),
-    ],
-)
-def test_a_size_that_a_network_cannot_take_is_said(name, reason):
-    with pytest.raises(SettingError, match=f"75 x 50 pixels: .*{reason}"):
-        shapes(name).backbone(torch.empty(1, 3, 75, 50, device="meta"), True)
+    check_shapes(encoder, features, 1, (75, 50))
 
 
 @pytest.mark.parametrize("name", ["resnet20", "resnet18", "mobilenet_v2", "timm:convnext_atto"])
@@ -124,22 +168,33 @@ def test_every_weight_of_a_backbone_learns_from_the_pooled_feature(name):
     assert [key for key, p in encoder.named_parameters() if p.grad is None] == []
 
 
-@functools.cache
-def shapes(name):
-    with torch.device("meta"):
-        return make_network(name)
-
-
 @pytest.mark.parametrize("name", SHAPES_ONLY)
-def test_the_rest_of_the_catalogue_gives_a_feature_and_five_maps(name):
-    network = shapes(name)
-    images = torch.empty(1, 3, *network.input_size, device="meta")
-    features = network.backbone.eval()(images, True)
-    measured = measure(network.backbone, network.input_size)
-    assert features.pooled.shape == (1, measured.features)
-    assert [tap.shape[1] for tap in features.maps] == list(measured.channels)
-    assert list(measured.strides) == sorted(measured.strides)
-    assert network.backbone(images, False).pooled.shape == features.pooled.shape
+def test_every_family_gives_a_feature_and_five_maps(name):
+    encoder = shapes(name)
+    card = encoder.card
+    images = torch.empty(2, 3, *card.input_size, device="meta")
+    check_shapes(encoder, encoder(images, True), 2, card.input_size)
+    assert list(card.strides) == sorted(card.strides)
+    assert card.flops > 0
+    assert len(card.mean) == len(card.std) == 3
+    assert min(card.std) > 0
+    if name not in SMALL:
+        assert card.strides == LEVELS
+        nearest = tuple(2 ** round(math.log2(stride)) for stride in card.native_strides)
+        assert bool(card.maps) == (nearest != LEVELS)  # the card says what is not native
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_odd_sizes_work_or_are_refused_with_the_reason(name):
+    encoder = shapes(name)
+    images = torch.empty(1, 3, 235, 194, device="meta")
+    if name in REFUSING:
+        with pytest.raises(
+            SettingError, match=r"^This network cannot take images of 235 x 194 pixels: (?!This)\w"
+        ):
+            encoder(images, True)
+    else:
+        check_shapes(encoder, encoder(images, True), 1, (235, 194))
 
 
 @pytest.mark.parametrize(
@@ -147,16 +202,17 @@ def test_the_rest_of_the_catalogue_gives_a_feature_and_five_maps(name):
     [
         ("resnet50", (2, 4, 8, 16, 32), (64, 256, 512, 1024, 2048)),
         ("wide_resnet101_2", (2, 4, 8, 16, 32), (64, 256, 512, 1024, 2048)),
-        ("mobilenet_v2", (2, 4, 8, 16, 32), (16, 24, 32, 96, 320)),
         ("resnet18-small", (1, 1, 2, 4, 8), (64, 64, 128, 256, 512)),
         ("resnet56", (1, 1, 2, 4, 4), (16, 16, 32, 64, 64)),
+        ("timm:mobilenetv2_100", (2, 4, 8, 16, 32), (16, 24, 32, 96, 320)),
         ("timm:regnety_002", (2, 4, 8, 16, 32), (32, 24, 56, 152, 368)),
-        ("timm:convnext_atto", (4, 8, 16, 32, 32), (40, 80, 160, 320, 320)),
-        ("timm:swin_tiny_patch4_window7_224", (4, 8, 16, 32, 32), (96, 192, 384, 768, 768)),
-        ("timm:vit_tiny_patch16_224", (16,) * 5, (192,) * 5),
+        ("timm:convnextv2_atto", (4, 4, 8, 16, 32), (40, 40, 80, 160, 320)),
+        ("timm:swin_tiny_patch4_window7_224", (4, 4, 8, 16, 32), (96, 96, 192, 384, 768)),
+        ("timm:vit_small_patch16_224", (16,) * 5, (384,) * 5),
+        ("timm:eva02_tiny_patch14_224", (14,) * 5, (192,) * 5),
+        ("timm:levit_128s", (16, 16, 16, 16, 32), (128, 128, 128, 128, 256)),
     ],
 )
 def test_taps_are_where_the_architecture_has_its_stages(name, strides, channels):
-    network = shapes(name)
-    measured = measure(network.backbone, network.input_size)
-    assert (measured.strides, measured.channels) == (strides, channels)
+    card = shapes(name).card
+    assert (card.native_strides, card.channels) == (strides, channels)

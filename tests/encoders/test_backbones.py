@@ -12,8 +12,8 @@ from torchvision.models._utils import IntermediateLayerGetter
 from vireo.encoders import build, open_encoder
 from vireo.encoders.backbones import Backbone, Network
 from vireo.encoders.encoder import Features
+from vireo.encoders.measure import measure, on_meta
 from vireo.encoders.opening import make_network
-from vireo.encoders.timm_networks import choose_taps
 from vireo.errors import SettingError
 
 
@@ -120,62 +120,36 @@ def test_small_resnet_is_torchvisions_with_another_stem():
     torch.testing.assert_close(ours(images), theirs.eval()(images))
 
 
-@pytest.mark.parametrize("name", ["convnext_atto", "vit_tiny_patch16_224"])
-def test_pooled_feature_is_timms(name):
-    import timm
-
-    network = make_network(f"timm:{name}")
-    theirs = timm.create_model(name, num_classes=0)
-    theirs.load_state_dict(network.backbone.network.state_dict())
-    images = torch.rand(1, 3, 224, 224)
-    ours = network.backbone.eval()(images, True)
-    torch.testing.assert_close(ours.pooled, theirs.eval()(images))
-
-
-def test_transformer_maps_are_normalised_blocks_evenly_through_the_depth():
-    network = make_network("timm:vit_tiny_patch16_224")
-    backbone = network.backbone.eval()
-    tokens = []
-    for block in backbone.network.blocks:
-        block.register_forward_hook(lambda module, args, out: tokens.append(out))
-    features = backbone(torch.rand(1, 3, 224, 224), True)
-    for index, tap in zip((1, 4, 6, 9, 11), features.maps, strict=True):
-        patches = backbone.network.norm(tokens[index])[0, 1:]
-        torch.testing.assert_close(tap[0].flatten(1).T, patches)
-
-
-def test_a_transformer_built_for_another_size_has_that_size():
-    small = build("timm:vit_tiny_patch16_224", input_size=(64, 64))
-    assert small.card.input_size == (64, 64)
-    assert small.backbone.network.pos_embed.shape[1] == 16 + 1
-
-
-@pytest.mark.parametrize(
-    ("strides", "taps"),
-    [
-        ([2, 4, 8, 16, 32], (0, 1, 2, 3, 4)),
-        ([4, 4, 8, 16, 16, 32], (1, 2, 4, 5, 5)),
-        ([8], (0, 0, 0, 0, 0)),
-        ([16] * 24, (4, 9, 13, 18, 23)),
-    ],
-)
-def test_taps_are_the_deepest_at_each_stride(strides, taps):
-    assert choose_taps(strides) == taps
-
-
 @pytest.mark.parametrize(
     ("architecture", "said"),
     [
         ("resnet19", r"Unknown architecture 'resnet19'. Did you mean 'resnet1"),
-        ("torchvision:vgg11", r"Unknown torchvision network 'vgg11'.*timm: has most others"),
-        ("torchvision:resnet20", "Unknown torchvision network"),
-        ("timm:resnet5", r"timm has no network 'resnet5'. Did you mean one of resnet50"),
-        ("timm:vgg11.nonsense", r"of vgg11 it has vgg11\.tv_in1k"),
+        ("torchvision:vgg12", r"Unknown torchvision network 'vgg12'. Did you mean 'vgg1"),
+        ("torchvision:resnet20", "Unknown torchvision network.*timm: has many more"),
     ],
 )
 def test_unknown_architectures_are_named_with_what_is_meant(architecture, said):
     with pytest.raises(SettingError, match=said):
         make_network(architecture)
+
+
+def test_a_copy_on_the_meta_device_has_shapes_and_no_numbers():
+    backbone = make_network("resnet20").backbone.eval()
+    backbone.network.conv1.weight.requires_grad_(False)
+    twin = on_meta(backbone)
+    assert {t.device.type for t in twin.state_dict().values()} == {"meta"}
+    for name, own in backbone.state_dict(keep_vars=True).items():
+        copied = twin.state_dict(keep_vars=True)[name]
+        assert (copied.shape, copied.dtype, type(copied)) == (own.shape, own.dtype, type(own))
+        assert copied.requires_grad == own.requires_grad
+        assert own.device.type == "cpu"
+    assert not any(module.training for module in twin.modules())
+
+
+@pytest.mark.parametrize("size", [(224, 224), (225, 161), (75, 50), (320, 33)])
+def test_strides_are_found_at_any_size(size):
+    found = measure(make_network("resnet18").backbone, size)
+    assert found.strides == found.native_strides == (2, 4, 8, 16, 32)
 
 
 def one_convolution(name, input_size=None):

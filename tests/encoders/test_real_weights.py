@@ -9,6 +9,7 @@ from torchvision import models
 from vireo.data import open_split
 from vireo.devices import Compute
 from vireo.encoders import open_encoder
+from vireo.encoders.inspecting import inspect
 from vireo.features import encode
 from vireo.records import DatasetSpec, EncoderSpec
 
@@ -20,6 +21,23 @@ def top_1(encoder, source, truth, size):
     with torch.no_grad():
         predicted = encoder.classifier(torch.from_numpy(blocks["pooled"][:, 0])).argmax(dim=1)
     return float((predicted.numpy() == truth).mean()), predicted
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "architecture", "tensors"),
+    [
+        ("resnet20-12fca82f.th", "resnet20", 95),
+        ("resnet56-4bfd9763.th", "resnet56", 275),
+        ("mobilenet_v2_imagenet.safetensors", "mobilenet_v2", 312),
+    ],
+)
+def test_real_files_are_recognised(real_weights, name, architecture, tensors):
+    """Tensors: 5 of a convolution and its norm, a layer; 6 where batches are counted."""
+    found = inspect(real_weights / name)
+    assert (found.format, found.architecture, found.accepted) == ("torchvision", architecture, True)
+    assert (found.matched, found.left_over, found.missing) == (tensors, {}, ())
+    assert found.weights == open_encoder(f"file:{real_weights / name}").card.weights
 
 
 @pytest.mark.data

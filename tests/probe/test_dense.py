@@ -141,6 +141,8 @@ def test_the_choice_of_features_follows_from_sizes(encoder, mask_task, depth_tas
     assert map_bytes(card, big) == 2 * expected
     fewer = dataclasses.replace(mask_task, input_size=(224, 224))
     assert map_bytes(card, fewer) == 2 * (256 * 56**2 + 2048 * 7**2)
+    blocks = dataclasses.replace(card, channels=(384,) * 5, native_strides=(16,) * 5)
+    assert map_bytes(blocks, big) == 2 * 5 * 384 * 14**2  # stored as the network has them
     half = dataclasses.replace(big, input_size=(112, 112))
     assert flops_each(card, half) == card.flops // 4
     assert plan_features(card, big, 100, "tuned") == "cached"

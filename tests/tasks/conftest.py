@@ -28,7 +28,8 @@ CARDS = {
     "pyramid": make_card((2, 4, 8, 16, 32), (4, 6, 8, 10, 12)),
     "cifar": make_card((1, 1, 2, 4, 4), (4, 4, 6, 8, 8)),
     "small-stem": make_card((1, 1, 2, 4, 8), (3, 3, 4, 6, 8)),
-    "plain-transformer": make_card((16,) * 5, (12,) * 5),
+    "plain-transformer": make_card((2, 4, 8, 16, 32), (12,) * 5),
+    "one-stride": make_card((16,) * 5, (12,) * 5),
     "tiny": make_card((2, 4, 4, 4, 4), (4, 8, 8, 8, 8)),
 }
 RESNET50 = make_card((2, 4, 8, 16, 32), (64, 256, 512, 1024, 2048))

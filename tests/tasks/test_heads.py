@@ -1,5 +1,6 @@
 """Heads against naive re-derivations, published parameter counts and every shape of encoder."""
 
+import dataclasses
 from itertools import pairwise
 
 import pytest
@@ -9,7 +10,7 @@ from torch.nn import functional as F
 from vireo.catalog import resolve
 from vireo.encoders.encoder import Features
 from vireo.tasks import HEADS
-from vireo.tasks.geometry import map_size, resize
+from vireo.tasks.geometry import map_size, resample, resize
 from vireo.tasks.heads import DeepLabV3Plus, LinearHead, UNet, initialised
 
 DENSE = [UNet, DeepLabV3Plus]
@@ -125,6 +126,32 @@ def test_deeplab_equals_a_naive_derivation(pyramid):
     x = F.conv2d(x, head.classes.weight, head.classes.bias)
     expected = F.interpolate(x, (128, 128), mode="bilinear")
     torch.testing.assert_close(head((features,), (128, 128)), expected)
+
+
+@pytest.mark.parametrize("kind", DENSE)
+@pytest.mark.parametrize("size", [(64, 64), (75, 50)])
+def test_maps_may_come_as_the_network_has_them(kind, size, pyramid):
+    """A transformer's five blocks at stride 16, before and after they are resampled to levels."""
+    card = dataclasses.replace(pyramid, channels=(12,) * 5)
+    head = initialised(kind, card, 2, seed=1).eval()
+    draw = torch.Generator().manual_seed(0)
+    blocks = [torch.randn(2, 12, *map_size(size, 16), generator=draw) for _ in range(5)]
+    levels = [resample(b, map_size(size, s)) for b, s in zip(blocks, card.strides, strict=True)]
+    assert levels[0].shape[-2:] == map_size(size, 2)
+    pooled = torch.empty(2, 12)
+    torch.testing.assert_close(
+        head((Features(pooled, tuple(blocks)),), size),
+        head((Features(pooled, tuple(levels)),), size),
+    )
+
+
+def test_unet_of_a_vit_is_capped_at_256_and_halves_upward(pyramid):
+    with torch.device("meta"):
+        head = UNet(dataclasses.replace(pyramid, channels=(768,) * 5), 1)
+    assert [lateral.out_channels for lateral in head.laterals] == [16, 32, 64, 128, 256]
+    steps = [(step.conv.in_channels, step.conv.out_channels, step.factor) for step in head.steps]
+    assert steps == [(16, 4, 2), (32, 64, 2), (64, 128, 2), (128, 256, 2), (256, 512, 2)]
+    assert sum(p.numel() for p in head.parameters()) < 86_000_000 / 20  # of ViT-B
 
 
 def test_linear_is_one_affine_map(pyramid):

@@ -5,12 +5,15 @@ import importlib.util
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vireo.cli.options import Json
 from vireo.cli.output import Line, show
+
+if TYPE_CHECKING:
+    from vireo.records import PublishedEncoder
 
 
 class Kind(StrEnum):
@@ -40,19 +43,60 @@ def list_known(
 
 
 def _encoders() -> list[Line]:
-    from vireo.encoders import ARCHITECTURES, FAMILIES
+    return [*_specs(), *_architectures(), *_published()]
 
-    specs = {
-        "run:DIR": "what vireo pretrain left in a folder",
-        "file:PATH": "a checkpoint; its architecture is recognised or given",
-        "random:ARCHITECTURE": "random weights: the floor of every comparison",
-        **{f"{family}:NAME": f"published weights through {family}" for family in FAMILIES},
+
+def _specs() -> list[Line]:
+    from vireo.encoders import OPENERS
+
+    known = {
+        "run": ("run:DIR", "what vireo pretrain left in a folder"),
+        "file": ("file:PATH", "a checkpoint; its architecture is recognised or given"),
+        "timm": ("timm:NAME", "published weights; random:timm:NAME is without them"),
+        "torchvision": (
+            "torchvision:NAME",
+            "published weights; random:torchvision:NAME is without",
+        ),
+        "zoo": ("zoo:NAME", "a published encoder of the list below, fetched and verified"),
+        "random": ("random:ARCHITECTURE", "random weights: the floor of every comparison"),
     }
-    lines = [{"name": name, "kind": "spec", "summary": text} for name, text in specs.items()]
-    for name, path in ARCHITECTURES.items():
-        summary = f"random:{name}, file:PATH; {summary_of(path)}"
-        lines.append({"name": name, "kind": "architecture", "summary": summary})
+    specs = [known.get(kind, (f"{kind}:...", summary_of(path))) for kind, path in OPENERS.items()]
+    return [{"name": name, "kind": "spec", "summary": text} for name, text in specs]
+
+
+def _architectures() -> list[Line]:
+    """List architectures, those of one builder together, then families that are no specs."""
+    from vireo.encoders import ARCHITECTURES, FAMILIES, OPENERS
+
+    builders = list(dict.fromkeys(ARCHITECTURES.values()))
+    named = sorted(ARCHITECTURES.items(), key=lambda item: builders.index(item[1]))
+    families = [
+        (f"{family}:NAME", path) for family, path in FAMILIES.items() if family not in OPENERS
+    ]
+    return [
+        {"name": name, "kind": "architecture", "summary": summary_of(path)}
+        for name, path in (*named, *families)
+    ]
+
+
+def _published() -> list[Line]:
+    from vireo.digest import plain
+    from vireo.encoders.zoo import ZOO, is_cached, source_of
+
+    lines: list[Line] = []
+    for name, card in ZOO.items():
+        here = is_cached(card)
+        line = {"name": f"zoo:{name}", "kind": card.group, "summary": _what(card)}
+        line["summary"] += f"; {'in the cache' if here else source_of(card)}"
+        facts = {key: fact for key, fact in plain(card).items() if key not in line}
+        lines.append({**line, **facts, "source": source_of(card), "cached": here})
     return lines
+
+
+def _what(card: "PublishedEncoder") -> str:
+    images = f" of {card.images:,} images" if card.images else ""
+    epochs = f", {card.epochs:g} epochs" if card.epochs else ""
+    return f"{card.method} on {card.pretraining_set}{images}{epochs}; {card.architecture}"
 
 
 def _methods() -> list[Line]:

@@ -6,7 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 from vireo import __version__
-from vireo.cli import analyse, data, demo, listing, pretrain, probe, report, study, subset
+from vireo.cli import analyse, data, demo, encoder, listing, pretrain, probe, report, study, subset
 from vireo.errors import VireoError
 
 USER_ERROR, FAILED_CELLS, INTERRUPTED = 2, 1, 130
@@ -73,6 +73,7 @@ def options(
 
 app.command("list", epilog="Example: vireo list tasks --json")(listing.list_known)
 app.add_typer(data.app, name="data")
+app.add_typer(encoder.app, name="encoder")
 app.command("subset", epilog="Example: vireo subset log --data folder:imagenet --out subsets/log")(
     subset.subset
 )

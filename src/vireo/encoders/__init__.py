@@ -41,7 +41,9 @@ ARCHITECTURES: dict[str, str] = {
 }
 FAMILIES: dict[str, str] = {
     "timm": "vireo.encoders.timm_networks:timm_network",
-    "torchvision": "vireo.encoders.backbones:torchvision_network",
+    "torchvision": "vireo.encoders.torchvision_networks:torchvision_network",
+    "resnet": "vireo.encoders.resnets:resnet_network",
+    "vit": "vireo.encoders.vits:vit_network",
 }
 
 # Where an encoder can come from: the word before the colon of a spec to the function that opens it.
@@ -50,6 +52,7 @@ OPENERS: dict[str, str] = {
     "file": "vireo.encoders.opening:open_file",
     "timm": "vireo.encoders.published:open_timm",
     "torchvision": "vireo.encoders.published:open_torchvision",
+    "zoo": "vireo.encoders.published:open_zoo",
     "random": "vireo.encoders.opening:open_random",
 }
 

@@ -11,19 +11,18 @@ References:
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vireo.catalog import resolve, unknown
-from vireo.encoders import ARCHITECTURES
 from vireo.encoders.encoder import Features
+from vireo.encoders.pyramid import Five
 from vireo.errors import SettingError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-NUM_MAPS = 5
 
 
 class Backbone(nn.Module, ABC):
@@ -31,7 +30,12 @@ class Backbone(nn.Module, ABC):
 
     Args:
         network: the library's module, its classifier removed; its tensor names are the library's.
+
+    Attributes:
+        strides: what the encoder brings the five maps to; None: they are as they should be.
     """
+
+    strides: ClassVar[Five | None] = None
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -39,7 +43,7 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, images: Float[Tensor, "batch 3 height width"], maps: bool) -> Features:
-        """Return the pooled feature, and the five maps if `maps`."""
+        """Return the pooled feature, and five of the network's maps, as they are, if `maps`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +54,7 @@ class Network:
         classifier: name of the published file's linear classifier on the pooled feature ("fc").
         head: that classifier itself, where the builder has read published weights.
         input_size, mean, std: what the architecture is usually trained with.
+        maps: how levels come about that the network does not have, as `EncoderCard.maps`.
     """
 
     backbone: Backbone
@@ -58,6 +63,7 @@ class Network:
     input_size: tuple[int, int] = (224, 224)
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    maps: str = ""
 
 
 class ResNetBackbone(Backbone):
@@ -127,18 +133,15 @@ def mobilenet_v2(name: str, input_size: tuple[int, int] | None = None) -> Networ
     return Network(backbone=MobileNetBackbone(network), classifier="classifier.1")
 
 
-def torchvision_network(name: str, input_size: tuple[int, int] | None = None) -> Network:
-    """Build a torchvision network by torchvision's name, with random weights.
-
-    Raises:
-        SettingError: a name that is not torchvision's, or whose maps vireo does not know.
-    """
-    known = [key for key, path in ARCHITECTURES.items() if _from_torchvision(key, path)]
-    if name not in known:
-        raise SettingError(unknown(name, known, "torchvision network") + " timm: has most others.")
-    network: Network = resolve(ARCHITECTURES, name, "architecture")(name, input_size)
-    return network
+def refused(size: tuple[int, ...], reason: str) -> SettingError:
+    """Return the error of a network that cannot take images of a size."""
+    first = reason.strip().partition("\n")[0].rstrip(".")
+    return SettingError(
+        f"This network cannot take images of {times(size)} pixels: {first}. Set the task's"
+        " input_size, or the encoder's, to what it takes."
+    )
 
 
-def _from_torchvision(name: str, path: str) -> bool:
-    return path.startswith(f"{__name__}:") and not name.endswith("-small")
+def times(size: tuple[int, ...]) -> str:
+    """Write a size as people do: "224 x 224"."""
+    return " x ".join(map(str, size))

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from vireo.encoders.pyramid import map_size, resample
 from vireo.records import EncoderCard
 
 
@@ -14,9 +15,9 @@ class Features(NamedTuple):
 
     Attributes:
         pooled: the network's own pre-classifier feature.
-        maps: five taps at `card.strides` (2, 4, 8, 16, 32 where the network has them), shallow
-            first; empty unless asked for. A network with fewer stages repeats its last; heads
-            resize to the next tap's size.
+        maps: five taps at `card.strides`, shallow first; empty unless asked for: 2, 4, 8, 16, 32
+            (`pyramid` says how), or a small-image network's own, the last one repeated. The side of
+            a map is ceil(side of the image / stride).
     """
 
     pooled: Float[Tensor, "batch dim"]
@@ -48,9 +49,16 @@ class Encoder(nn.Module):
     def forward(
         self, images: Float[Tensor, "batch 3 height width"], maps: bool = False
     ) -> Features:
-        """Return the features of normalised `images`; the maps only if `maps`."""
+        """Return the features of normalised `images`; the maps only if `maps`.
+
+        `self.backbone(images, True)` gives the maps before they are resampled to their strides: a
+        ViT's are 17 times smaller then. Heads take either.
+        """
         features: Features = self.backbone(images, maps)
-        return features
+        height, width = images.shape[-2:]
+        sizes = (map_size((height, width), stride) for stride in self.card.strides)
+        levels = tuple(map(resample, features.maps, sizes))
+        return Features(features.pooled, levels)
 
     def normalise(
         self, images: UInt8[Tensor, "*batch 3 height width"]

@@ -5,7 +5,6 @@ left-over tensor inside the backbone's own layers means that the file is of a de
 refused.
 """
 
-import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from vireo.catalog import resolve
-from vireo.encoders import ARCHITECTURES
 from vireo.encoders.backbones import Network
 from vireo.errors import CheckpointError
 
 # Counters of batches seen in training: older files lack them, and evaluation does not read them.
 _COUNTER = "num_batches_tracked"
+# Tables that follow from an architecture alone: older files hold them, networks make them anew.
+TABLES = ("relative_position_index", "attn_mask", "position_ids", "relative_coords_table")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +81,7 @@ def fill(network: Network, tensors: Mapping[str, Tensor], path: Path) -> Coverag
     if len(fitting) > 1:
         raise CheckpointError(
             f"{path} holds {len(fitting)} networks that fit, under {', '.join(map(repr, fitting))};"
-            " save the one you mean alone."
+            f" say which one you mean: set take = '{fitting[0]}' in the encoder's spec."
         )
     state = _state(network)
     for name in best.matched:
@@ -106,38 +105,6 @@ def read_classifier(
     return classifier
 
 
-def infer_architecture(tensors: Mapping[str, Tensor], path: Path) -> str:
-    """Return the catalogue's architecture that `tensors` fill exactly.
-
-    Raises:
-        CheckpointError: none fits; the message reports the closest.
-    """
-    best = {name: cover(candidate, tensors)[0] for name, candidate in _candidates().items()}
-    for name, coverage in best.items():
-        if coverage.complete:
-            return name
-    closest = max(best, key=lambda name: _closeness(best[name]))
-    raise CheckpointError(
-        f"{path} fits none of the known architectures. Closest is '{closest}':"
-        f" {best[closest].report()}. Name the architecture of the file in the encoder's spec"
-        f" ('timm:NAME' works too)."
-    )
-
-
-@functools.cache
-def _candidates() -> dict[str, Network]:
-    """Build every architecture of the catalogue on the meta device: shapes without numbers."""
-    with torch.device("meta"):
-        return {
-            name: resolve(ARCHITECTURES, name, "architecture")(name, None) for name in ARCHITECTURES
-        }
-
-
-def _closeness(coverage: Coverage) -> float:
-    wrong = len(coverage.missing) + len(coverage.misshapen) + len(coverage.deeper)
-    return len(coverage.matched) / (len(coverage.matched) + wrong)
-
-
 def _cover(
     network: Network, wanted: Mapping[str, torch.Size], tensors: Mapping[str, Tensor], prefix: str
 ) -> Coverage:
@@ -145,6 +112,7 @@ def _cover(
     classifier = f"{network.classifier}." if network.classifier else "\0"
     rest = [name for name in found if name not in wanted and not name.startswith(classifier)]
     layers = {name.partition(".")[0] for name in wanted}
+    beside = {n for n in rest if n.partition(".")[0] not in layers or n.endswith(TABLES)}
     outside = [name for name in tensors if not name.startswith(prefix)]
     required = {name for name in wanted if not name.endswith(_COUNTER)}
     return Coverage(
@@ -154,8 +122,8 @@ def _cover(
         ),
         misshapen=tuple(n for n in wanted if n in found and found[n].shape != wanted[n]),
         missing=tuple(name for name in wanted if name in required and name not in found),
-        deeper=tuple(name for name in rest if name.partition(".")[0] in layers),
-        unused=(*(n for n in rest if n.partition(".")[0] not in layers), *outside),
+        deeper=tuple(name for name in rest if name not in beside),
+        unused=(*(prefix + name for name in rest if name in beside), *outside),
     )
 
 

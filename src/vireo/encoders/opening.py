@@ -1,17 +1,20 @@
 """From a spec to an encoder: random weights, a file, and the one door to all other sources."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
 from vireo import console, files
 from vireo.catalog import resolve, unknown
-from vireo.encoders import ARCHITECTURES, FAMILIES, OPENERS
+from vireo.encoders import ARCHITECTURES, OPENERS
 from vireo.encoders.backbones import Network
-from vireo.encoders.checkpoints import read_tensors
+from vireo.encoders.checkpoints import Checkpoint, read_checkpoint
 from vireo.encoders.encoder import Encoder
-from vireo.encoders.matching import fill, infer_architecture, read_classifier
+from vireo.encoders.inference import Inference, build_network, infer
+from vireo.encoders.layouts.formats import NORMALISATIONS
+from vireo.encoders.matching import fill, read_classifier
 from vireo.encoders.measure import Origin, make_card
 from vireo.errors import CheckpointError, SettingError, StoreError
 from vireo.records import EncoderSpec
@@ -85,20 +88,72 @@ def open_file(spec: EncoderSpec, text: str) -> Encoder:
         CheckpointError: the file is unsafe, broken, or does not fill the network exactly.
     """
     path = expand(text)
-    tensors = read_tensors(path)
-    architecture = spec.architecture or infer_architecture(tensors, path)
+    checkpoint = read_checkpoint(path, spec.take)
+    architecture = spec.architecture or find_architecture(checkpoint, path, spec.input_size)
+    mean, std = NORMALISATIONS.get(checkpoint.format.normalisation, (None, None))
+    stated = dataclasses.replace(spec, mean=spec.mean or mean, std=spec.std or std)
     origin = Origin(
         name=spec.name or spec.spec,
         source=spec.spec,
         architecture=architecture,
-        method=spec.method or "unknown",
+        method=spec.method or checkpoint.method or "unknown",
         pretraining_set=spec.pretraining_set or "unknown",
     )
-    return encoder_from(tensors, path, origin, spec)
+    if checkpoint.taken:
+        console.say(f"{path}: {checkpoint.format.name}; taken: {checkpoint.taken}.")
+    encoder = encoder_from(checkpoint.tensors, path, origin, stated)
+    if checkpoint.epoch is not None:
+        encoder.card = dataclasses.replace(encoder.card, epochs=float(checkpoint.epoch))
+    return encoder
+
+
+def find_architecture(
+    checkpoint: Checkpoint, path: Path, input_size: tuple[int, int] | None = None
+) -> str:
+    """Return the architecture that a checkpoint fills exactly.
+
+    Raises:
+        CheckpointError: none does; the message reports the closest.
+    """
+    found = infer(
+        checkpoint.tensors,
+        stated=stated_architectures(checkpoint, path),
+        options=checkpoint.format.options,
+        input_size=input_size,
+    )
+    if not found.coverage.complete:
+        raise CheckpointError(refusal(path, found))
+    return found.architecture
+
+
+def stated_architectures(checkpoint: Checkpoint, path: Path) -> tuple[str, ...]:
+    """Return what the file, or the config.json beside it, says of its architecture."""
+    names = [checkpoint.architecture]
+    try:
+        config = files.read_json(path.parent / "config.json")
+    except StoreError:
+        config = None
+    if isinstance(config, dict):
+        names.append(str(config.get("architecture", "")))
+    return tuple(name for name in names if name)
+
+
+def refusal(path: Path, found: Inference, stated: str = "") -> str:
+    """Say that a file does not fit the architecture that was stated, or none, and the closest."""
+    if stated:
+        return (
+            f"{path} is not of the stated architecture '{stated}': {found.coverage.report()}. Leave"
+            " the architecture out to have it recognised, or state the right one."
+        )
+    return (
+        f"{path} fits none of the known architectures. Closest is '{found.architecture}':"
+        f" {found.coverage.report()}. Name the architecture of the file in the encoder's spec"
+        " ('timm:NAME' works too)."
+    )
 
 
 def encoder_from(
-    tensors: dict[str, torch.Tensor], path: Path, origin: Origin, spec: EncoderSpec
+    tensors: Mapping[str, torch.Tensor], path: Path, origin: Origin, spec: EncoderSpec
 ) -> Encoder:
     """Fill the origin's architecture from a file's tensors and wrap it with its card.
 
@@ -122,17 +177,11 @@ def make_network(
     Raises:
         SettingError: unknown architecture.
     """
-    family, _, name = architecture.partition(":")
-    if family in FAMILIES:
-        builder = resolve(FAMILIES, family, "architecture")
-    else:
-        builder, name = resolve(ARCHITECTURES, architecture, "architecture"), architecture
     # Networks initialise from torch's global generator: only the CPU's is forked and seeded here,
     # because torch.manual_seed would reseed the GPUs' as well.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(integer(architecture, "weights", index=seed))
-        network: Network = builder(name, input_size)
-    return network
+        return build_network(architecture, input_size)
 
 
 def expand(text: str) -> Path:

@@ -114,9 +114,11 @@ def read_card(folder: Path) -> EncoderCard:
 
 def _parse(value: Any, path: Path) -> EncoderCard:
     hints = get_type_hints(EncoderCard)
-    if not isinstance(value, dict) or set(value) != set(hints):
-        given = set(value) if isinstance(value, dict) else set()
-        wrong = ", ".join(sorted(given ^ set(hints)))
+    fields = dataclasses.fields(EncoderCard)
+    needed = {field.name for field in fields if field.default is dataclasses.MISSING}
+    given = set(value) if isinstance(value, dict) else set()
+    if not needed <= given <= set(hints):
+        wrong = ", ".join(sorted((needed - given) | (given - set(hints))))
         raise CheckpointError(
             f"{path} was written by another version of vireo (fields that differ: {wrong});"
             " save the encoder again with this one."
@@ -124,7 +126,7 @@ def _parse(value: Any, path: Path) -> EncoderCard:
     facts: dict[str, Any] = {
         key: tuple(v) if isinstance(v, list) else v for key, v in value.items()
     }
-    bad = [key for key, hint in hints.items() if not _fits(facts[key], hint)]
+    bad = [key for key, fact in facts.items() if not _fits(fact, hints[key])]
     if bad:
         raise CheckpointError(f"{path}: '{bad[0]}' is {value[bad[0]]!r}, not {hints[bad[0]]}.")
     return EncoderCard(**facts)

@@ -32,7 +32,8 @@ def extract(
     """Return the features of one batch on the device of `compute`, frames folded into the batch.
 
     The encoder has to be on that device and in evaluation mode. No gradients flow into it; heads
-    can be trained on what is returned.
+    can be trained on what is returned. Maps are as the network has them: resampled to their strides
+    (`encoders.pyramid`) a transformer's would be 17 times larger, and say no more.
     """
     device = compute.torch_device
     if device.type == "cuda":
@@ -40,7 +41,7 @@ def extract(
     flat = images.flatten(0, 1).to(device, non_blocking=True)
     with torch.no_grad(), compute.autocast():
         pixels = encoder.normalise(flat.contiguous(memory_format=compute.memory_format))
-        features: Features = encoder(pixels, maps)
+        features: Features = encoder.backbone(pixels, maps)
     return features
 
 

@@ -1,7 +1,8 @@
 """Where dense heads get their maps from: the store, or the encoder again for every batch.
 
 The choice is made from sizes alone, so that a study that is resumed, or run on another machine,
-makes it again. Stored maps are float16; computed ones have the encoder's precision.
+makes it again. Stored maps are float16; computed ones have the encoder's precision. Both are as the
+network has them: heads bring them to their strides.
 """
 
 from abc import ABC, abstractmethod
@@ -46,9 +47,13 @@ def plan_features(card: EncoderCard, task: Task, num_images: int, protocol: str)
 
 
 def map_bytes(card: EncoderCard, task: Task) -> int:
-    """Return the bytes of one image's maps that the task's head reads, in float16."""
+    """Return the bytes of one image's maps that the task's head reads, in float16.
+
+    Where a network rounds sizes down, its maps may have a row or column less than counted here.
+    """
     size = input_size(card, task)
-    areas = {tap: map_size(size, card.strides[tap]) for tap in head_of(task).taps(card)}
+    strides = card.native_strides or card.strides
+    areas = {tap: map_size(size, strides[tap]) for tap in head_of(task).taps(card)}
     return sum(2 * card.channels[tap] * rows * columns for tap, (rows, columns) in areas.items())
 
 
@@ -234,7 +239,7 @@ def _features(frozen: Frozen, images: Tensor) -> Features:
     with torch.no_grad(), frozen.compute.autocast():
         layout = frozen.compute.memory_format
         pixels = frozen.encoder.normalise(images).contiguous(memory_format=layout)
-        features: Features = frozen.encoder(pixels, True)
+        features: Features = frozen.encoder.backbone(pixels, True)
     return features
 
 

@@ -1,6 +1,12 @@
 """The narrow waist: frozen, torch-free records, stored, hashed, printed and compared."""
 
-from vireo.records.cards import DatasetCard, EncoderCard, EncoderSpec, MethodCard
+from vireo.records.cards import (
+    DatasetCard,
+    EncoderCard,
+    EncoderSpec,
+    MethodCard,
+    PublishedEncoder,
+)
 from vireo.records.datasets import Carve, DatasetSpec
 from vireo.records.rows import BlockKey, Cost, ResultRow, RowKey, SimilarityRow
 from vireo.records.settings import OptimizerSettings, PretrainSettings, ProbeSettings, StudyPlan
@@ -18,6 +24,7 @@ __all__ = [
     "OptimizerSettings",
     "PretrainSettings",
     "ProbeSettings",
+    "PublishedEncoder",
     "ResultRow",
     "RowKey",
     "SimilarityRow",

@@ -42,7 +42,9 @@ class EncoderCard:
         strides, channels: of the five maps. A small-image network with fewer stages repeats its
             last.
         maps: how the five maps come about where the network does not have them at its own stages
-            ("blocks 2, 5, 7, 10, 12 at stride 16, resampled"); empty if all five are native.
+            ("blocks 2, 5, 7, 10, 12 at stride 16 resampled to 2, 4, 8, 16, 32"); empty if all five
+            are native.
+        native_strides: of the network's own maps that the five are made from; None: as `strides`.
         features: width of the pooled feature.
         source: the spec it was opened from.
         weights: digest of its tensors; of the recipe, before it is trained.
@@ -67,6 +69,54 @@ class EncoderCard:
     steps: int | None = None
     balance: str = "unknown"
     maps: str = ""
+    native_strides: tuple[int, int, int, int, int] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedEncoder:
+    """The facts of an encoder that others trained, known without its file.
+
+    Numbers are as its publisher states them, rounded where he rounds; what nobody states is empty
+    or None.
+
+    Attributes:
+        group: "study" (the study's 30), "ablation" (its side experiments), "landmark" (other
+            methods), "baseline" (supervised networks).
+        method, pretraining_set, images, epochs, balance: as in `EncoderCard`.
+        architecture: a name that `make_network` builds.
+        parameters, flops: of the backbone, as in `EncoderCard`, at `input_size`.
+        address: where the weights are: an https address of one file, `timm:NAME.TAG` (fetched by
+            huggingface_hub), or empty where nobody publishes them.
+        file: the name in torch's cache of downloads; empty for `timm:` addresses.
+        checksum: "sha256:" or "md5:" and the first digits, where the publisher states them. Else
+            the hash of the first download is kept beside the file and checked from then on.
+        file_bytes: the file's size, where known.
+        format: a name of the loader's formats; the loader recognises the file by itself.
+        converted: whether the published file must be converted by a person first.
+    """
+
+    name: str
+    group: str
+    method: str
+    pretraining_set: str
+    architecture: str
+    parameters: int
+    flops: int
+    input_size: tuple[int, int]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    paper: str
+    images: int | None = None
+    epochs: float | None = None
+    balance: str = "unknown"
+    licence: str = ""
+    address: str = ""
+    file: str = ""
+    checksum: str = ""
+    file_bytes: int | None = None
+    format: str = ""
+    converted: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +129,7 @@ class MethodCard:
         paper: address of the paper; year: of its first publication.
         needs: what it cannot do without, of "labels", "indices" (a bank or memory an image),
             "large batch"; empty means nothing special.
+        advice: what to try when its features collapse, or its loss does not fall.
     """
 
     title: str
@@ -87,6 +138,7 @@ class MethodCard:
     paper: str
     year: int
     needs: tuple[str, ...] = ()
+    advice: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +152,8 @@ class EncoderSpec:
         architecture: where the spec does not say it (`file:`); inferred from tensor names and
             shapes if empty.
         method, pretraining_set: where the spec does not say it; empty means what the loader finds.
+        take: which network of a file that holds several: its word ("student", "key", "target") or
+            the prefix of its names; empty means the one that its publisher evaluates.
         seed: of the weights, for `random:`.
     """
 
@@ -111,4 +165,5 @@ class EncoderSpec:
     input_size: tuple[int, int] | None = None
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
+    take: str = ""
     seed: int = 0

@@ -16,20 +16,30 @@ class OptimizerSettings:
     """Optimiser and schedule of pre-training; every method has a function giving its paper's.
 
     Attributes:
-        name: "sgd" or "larc" (SGD with layer-wise rates, You et al. 2017, as SwAV uses it).
+        name: "sgd", "adamw", or SGD with layer-wise rates (You et al. 2017): "larc" as SwAV uses
+            them, "lars" as BYOL, Barlow Twins and VICReg do.
+        bias_learning_rate: of parameters of one dimension (biases and the weights of norms), on
+            the same schedule; None means `learning_rate`.
+        momentum: AdamW's beta_1; its beta_2 is .999.
+        weight_decay_end: the decay goes from `weight_decay` to this along half a cosine, by the
+            step; None means that it stays.
+        exclude_1d: parameters of one dimension are neither decayed nor given a layer-wise rate.
         schedule: of the learning rate, from `learning_rate` to `final_learning_rate`.
         milestones: shares of the run at which a step schedule multiplies by 0.1.
         schedule_unit: whether the rate changes every step or every epoch, as the method's paper has
             it.
-        trust: LARC's trust coefficient.
+        trust: coefficient of LARC and LARS; .001 in the papers.
     """
 
-    name: Literal["sgd", "larc"] = "sgd"
+    name: Literal["sgd", "larc", "lars", "adamw"] = "sgd"
     learning_rate: float
     final_learning_rate: float = 0.0
+    bias_learning_rate: float | None = None
     momentum: float = 0.9
     nesterov: bool = False
     weight_decay: float
+    weight_decay_end: float | None = None
+    exclude_1d: bool = False
     schedule: Literal["cosine", "step", "constant"] = "cosine"
     schedule_unit: Literal["step", "epoch"] = "epoch"
     milestones: tuple[float, ...] = ()
@@ -50,6 +60,8 @@ class PretrainSettings:
         image_size: side of the full-resolution views; crops of other sizes follow from the method.
         engine: of the views: "torch" (batched, on the device) or "opencv" (in loader workers);
             "auto" takes torch on a GPU and opencv on a CPU.
+        accumulate: parts of each process's share of a batch whose gradients are added up; batch
+            norm sees a part at a time. Refused where the loss of a batch is not its parts'.
     """
 
     method: str
@@ -62,6 +74,7 @@ class PretrainSettings:
     optimizer: OptimizerSettings | None = None
     engine: Literal["auto", "torch", "opencv"] = "auto"
     seed: int = 0
+    accumulate: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,9 +64,9 @@ def _task(task: Task, card: EncoderCard | None) -> list[str]:
 
 
 def _open(spec: EncoderSpec) -> EncoderCard:
-    from vireo.encoders import open_encoder
+    from vireo.encoders.published import card_of
 
-    return open_encoder(spec).card
+    return card_of(spec)
 
 
 def _attempt(where: str, mistakes: list[str], action: Callable[[], Value]) -> Value | None:

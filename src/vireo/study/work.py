@@ -71,7 +71,7 @@ class Worker:
             finished = self._finished(cell.encoder)
             if cell.is_pretraining or not finished:
                 return finished
-        return not self._missing(cell)[1]
+        return self._is_here(cell.encoder) and not self._missing(cell)[1]
 
     def _run(self, cell: Cell) -> tuple[tuple[str, ...], bool]:
         return ((), self._pretrain(cell)) if cell.is_pretraining else self._probe(cell)
@@ -119,6 +119,12 @@ class Worker:
             self._open = None  # frees the last one before the next takes memory
             self._open = (name, open_encoder(encoder_spec(self.plan, self.folder, name)).freeze())
         return self._open[1]
+
+    def _is_here(self, name: str) -> bool:
+        """Say whether an encoder can be opened without fetching its file first."""
+        from vireo.encoders.published import is_here
+
+        return is_here(encoder_spec(self.plan, self.folder, name))
 
     def _finished(self, name: str) -> bool:
         from vireo.pretrain.folder import is_finished

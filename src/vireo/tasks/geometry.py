@@ -4,15 +4,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from vireo.encoders.pyramid import map_size, resample
 
-def map_size(size: tuple[int, int], stride: int) -> tuple[int, int]:
-    """Return height and width of a map of `stride` over an image of `size` (rounded up).
-
-    Example:
-        >>> map_size((224, 225), 32)
-        (7, 8)
-    """
-    return -(-size[0] // stride), -(-size[1] // stride)
+__all__ = ["detail_tap", "map_size", "resample", "resize"]
 
 
 def resize(

@@ -1,8 +1,10 @@
 """The heads that are trained on a frozen encoder: linear, U-Net, DeepLabv3+.
 
 A head is sized by the encoder's card alone, so the same task asks the same question of every
-encoder. Networks with fewer than five stages repeat their last tap; a head follows the strides it
-is given and resizes to the next tap's size, whatever that is.
+encoder. Small-image networks with fewer than five stages repeat their last tap; a head follows the
+strides of the card. It brings maps to those strides itself, after its own 1x1 convolution where it
+has one: the result is the same as before it, and so maps can be stored and read as the network has
+them, a ViT's 17 times smaller.
 
 References:
     Ronneberger et al. 2015 (U-Net); Shi et al. 2016 (pixel shuffle); Chen et al. 2018 (DeepLabv3+).
@@ -18,7 +20,7 @@ from torch.nn import functional as F
 
 from vireo.encoders.encoder import Features
 from vireo.records import EncoderCard
-from vireo.tasks.geometry import detail_tap, resize
+from vireo.tasks.geometry import detail_tap, map_size, resample, resize
 
 
 class Head(nn.Module, ABC):
@@ -40,9 +42,10 @@ class Head(nn.Module, ABC):
         """Answer for each example: [batch, outputs], or [batch, outputs, *size] if dense.
 
         Args:
-            frames: the features of each image of an example. Maps that `taps` does not name are
-                not read and may hold anything.
-            size: height and width of the answer.
+            frames: the features of each image of an example; maps at the card's strides, or as the
+                backbone has them. Maps that `taps` does not name are not read and may hold
+                anything.
+            size: height and width of the images, and of the answer.
         """
 
 
@@ -79,16 +82,18 @@ class UNet(Head):
 
     The skip is added without a lateral convolution, so the channels are the encoder's own
     (ResNet-50: 2048, 1024, 512, 256, 64). Where two taps have the same stride there is nothing to
-    shuffle and the convolution goes to the channels directly. A plain transformer has five equal
-    taps: its channels are capped at 256, halving upward, with a 1x1 convolution at each tap.
+    shuffle and the convolution goes to the channels directly. A plain transformer, or a network
+    that begins at stride 8 or coarser, is known by the equal channels of its three finest maps: its
+    channels are capped at 256, halving upward, with a 1x1 convolution at each tap.
     """
 
     dense = True
 
     def __init__(self, card: EncoderCard, outputs: int) -> None:
         super().__init__()
-        plain = card.strides[0] == card.strides[-1]
+        plain = len(set(card.channels[:3])) == 1
         widths = tuple(256 >> (4 - tap) for tap in range(5)) if plain else card.channels
+        self.strides = card.strides
         self.laterals = nn.ModuleList(
             nn.Conv2d(channels, width, 1) if plain else nn.Identity()
             for channels, width in zip(card.channels, widths, strict=True)
@@ -107,11 +112,13 @@ class UNet(Head):
     def forward(self, frames: tuple[Features, ...], size: tuple[int, int]) -> Tensor:
         """Return [batch, outputs, *size]."""
         (features,) = frames
-        skips = [lateral(tap) for lateral, tap in zip(self.laterals, features.maps, strict=True)]
+        sizes = [map_size(size, stride) for stride in self.strides]
+        laterals = zip(self.laterals, features.maps, sizes, strict=True)
+        skips = [resample(lateral(tap), to) for lateral, tap, to in laterals]
         x = skips[4]
         for tap in (4, 3, 2, 1):
             x = F.leaky_relu(self.steps[tap](x), 0.01)
-            x = resize(x, skips[tap - 1].shape[-2:]) + skips[tap - 1]
+            x = resize(x, sizes[tap - 1]) + skips[tap - 1]
         return resize(self.steps[0](x), size)
 
 
@@ -129,6 +136,7 @@ class DeepLabV3Plus(Head):
         super().__init__()
         deep, detail = card.channels[-1], card.channels[detail_tap(card.strides)]
         width = min(256, deep)
+        self.strides = card.strides
         self.detail_tap = detail_tap(card.strides)
         self.branches = nn.ModuleList(
             [_conv(deep, width, 1), *(_conv(deep, width, 3, rate) for rate in (3, 6, 9))]
@@ -147,8 +155,9 @@ class DeepLabV3Plus(Head):
     def forward(self, frames: tuple[Features, ...], size: tuple[int, int]) -> Tensor:
         """Return [batch, outputs, *size]."""
         (features,) = frames
-        detail = self.lateral(features.maps[self.detail_tap])
-        x = resize(self.pyramid(features.maps[-1]), detail.shape[-2:])
+        fine, coarse = (map_size(size, self.strides[tap]) for tap in (self.detail_tap, 4))
+        detail = resample(self.lateral(features.maps[self.detail_tap]), fine)
+        x = resize(self.pyramid(resample(features.maps[4], coarse)), fine)
         logits: Tensor = self.classes(self.decoder(x + detail))
         return resize(logits, size)
 

@@ -1,0 +1,1 @@
+"""Published weights onto this machine: resumed, verified, once."""

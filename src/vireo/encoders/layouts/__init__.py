@@ -1,0 +1,1 @@
+"""Layouts of checkpoints: rows that describe them, and what finds a backbone by a row."""

@@ -1,0 +1,1 @@
+"""Bytes of untrusted files to nested containers of tensors; `files.py` is the door."""
