@@ -94,9 +94,9 @@ def _published() -> list[Line]:
 
 
 def _what(card: "PublishedEncoder") -> str:
-    images = f" of {card.images:,} images" if card.images else ""
+    images = f" ({card.images:,} images)" if card.images else ""
     epochs = f", {card.epochs:g} epochs" if card.epochs else ""
-    return f"{card.method} on {card.pretraining_set}{images}{epochs}; {card.architecture}"
+    return f"{card.method}, {card.pretraining_set}{images}{epochs}; {card.architecture}"
 
 
 def _methods() -> list[Line]:
