@@ -95,9 +95,10 @@ def view_batch(
     batch: int = 8,
     groups: tuple[tuple[int, int], ...] = ((2, 8),),
     classes: int | None = None,
+    patches: int | None = None,
     seed: int = 0,
 ) -> ViewBatch:
-    """Normal noise as views: `groups` lists (views, side), large first."""
+    """Normal noise as views: `groups` lists (views, side), large first; `patches` have a side."""
     draw = torch.Generator().manual_seed(seed)
     return ViewBatch(
         groups=tuple(
@@ -105,6 +106,9 @@ def view_batch(
         ),
         index=torch.arange(batch),
         label=None if classes is None else torch.randint(classes, (batch,), generator=draw),
+        patches=None
+        if patches is None
+        else torch.randn(batch, 9, 3, patches, patches, generator=draw),
     )
 
 

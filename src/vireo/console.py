@@ -32,6 +32,11 @@ def warn(message: str) -> None:
     _console.print(f"[yellow]warning:[/yellow] {escape(message)}", soft_wrap=True)
 
 
+def hush(quiet: bool) -> None:
+    """Print nothing more, or print again: of several processes that do the same one speaks."""
+    _console.quiet = quiet
+
+
 @contextmanager
 def progress(title: str, total: int, start: int = 0) -> Iterator["Bar"]:
     """Show a bar with count, elapsed time, ETA and a note (throughput, loss) for the block."""

@@ -1,5 +1,6 @@
 """The command line: verbs parse, say what they can, and tell mistakes in a sentence."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from vireo import __version__
 from vireo.cli.main import app
 from vireo.errors import SettingError
+from vireo.methods import find_method
 
 RUNNER = CliRunner()
 
@@ -277,3 +279,20 @@ def test_the_help_is_fast_and_needs_no_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
     code = "import sys, vireo.report, vireo.analysis; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_papers_optimiser_can_be_changed_in_part(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(
+        "vireo.pretrain.pretrain", lambda settings, out, **_: asked.append(settings)
+    )
+    base = ["pretrain", "swav", "--data", "digits", "--batch-size", "256", "--out", tmp_path / "r"]
+    call(*base)
+    call(*base, "--optimizer", "name=sgd", "--optimizer", "learning_rate=0.5")
+    published = find_method("swav").published_optimizer(256)
+    assert asked[0].optimizer is None
+    assert asked[1].optimizer == dataclasses.replace(published, name="sgd", learning_rate=0.5)
+    wrong = call(*base, "--optimizer", "learning_rat=1", "--optimizer", "name=sdg")
+    assert wrong.exit_code == 2
+    assert "--optimizer has 2 mistakes" in wrong.stderr
+    assert "Did you mean 'learning_rate'" in wrong.stderr

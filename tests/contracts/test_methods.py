@@ -11,6 +11,7 @@ from tests.tiny import tiny_encoder, view_batch
 
 from vireo.data.views.draws import check_recipe
 from vireo.devices import Compute
+from vireo.errors import SettingError
 from vireo.methods import METHODS, find_method
 from vireo.methods.building import build_method, method_settings
 from vireo.methods.cards import CARDS
@@ -19,9 +20,17 @@ from vireo.pretrain.loop import train_step
 from vireo.pretrain.optimizers import Optimizer, check_optimizer
 from vireo.records import OptimizerSettings
 
-BATCH, CLASSES = 8, 3
+BATCH, CLASSES, STEPS_PER_EPOCH = 8, 3, 4
 # Sizes of queues, heads and splits that a batch of eight can do with, where a method has them.
-SMALL = {"queue_size": 16, "queue_start": 0, "bn_splits": 2, "prototypes": 12, "hidden_size": 16}
+SMALL = {
+    "queue_size": 16,
+    "queue_start": 0,
+    "bn_splits": 2,
+    "prototypes": 12,
+    "hidden_size": 16,
+    "dimension": 16,
+    "num_negatives": 32,
+}
 CPU = Compute(device="cpu", precision="float32", threads=1, reason="test")
 BATCH_NORM = ("running_mean", "running_var", "num_batches_tracked")
 
@@ -39,21 +48,33 @@ def test_every_method_has_its_card():
 def build(kind: type[Method], seed: int = 0) -> Method:
     fields = {field.name for field in dataclasses.fields(kind.Settings)}
     settings = method_settings(kind, 8, {k: v for k, v in SMALL.items() if k in fields})
-    return build_method(
+    method = build_method(
         kind, tiny_encoder(seed=seed), settings, num_examples=999, num_classes=CLASSES, seed=seed
     ).train()
+    if kind.needs_first_pass:
+        for step in range(STEPS_PER_EPOCH):
+            method.first_pass(batch_for(method, step))
+        method.before_step(now(0))
+    return method
 
 
 def batch_for(method: Method, seed: int = 0):
     """Noise in the shape that the method's own recipe asks for."""
     sides = itertools.groupby(method.views.views, key=lambda view: view.side)
     groups = tuple((sum(view.count for view in views), side) for side, views in sides)
-    return view_batch(BATCH, groups, classes=CLASSES, seed=seed)
+    patches = None if method.views.jigsaw is None else method.views.jigsaw.side
+    batch = view_batch(BATCH, groups, classes=CLASSES, patches=patches, seed=seed)
+    index = batch.index + seed % STEPS_PER_EPOCH * BATCH  # other images in every step of an epoch
+    return dataclasses.replace(batch, index=index)
 
 
 def now(step: int, num_steps: int = 40) -> Progress:
     return Progress(
-        step=step, num_steps=num_steps, epoch=step // 4, num_epochs=num_steps // 4, digest="run"
+        step=step,
+        num_steps=num_steps,
+        epoch=step // STEPS_PER_EPOCH,
+        num_epochs=num_steps // STEPS_PER_EPOCH,
+        digest="run",
     )
 
 
@@ -134,7 +155,8 @@ def test_every_buffer_is_saved_but_the_normalisation_that_the_card_holds(kind):
 def test_twenty_steps_on_one_batch_reduce_the_loss(kind):
     """With the queue frozen: on fresh batches a faithful MoCo's loss rises first."""
     method = build(kind)
-    optimizer = Optimizer(method, OptimizerSettings(learning_rate=0.1, weight_decay=0.0))
+    rate = min(0.1, 1 / method.no_information)  # a loss of tens has gradients of tens
+    optimizer = Optimizer(method, OptimizerSettings(learning_rate=rate, weight_decay=0.0))
     batch, values = batch_for(method), []
     for step in range(20):
         method.before_step(now(step))
@@ -143,7 +165,7 @@ def test_twenty_steps_on_one_batch_reduce_the_loss(kind):
         optimizer.zero_grad()
         losses.total.backward()
         method.after_backward(now(step))
-        optimizer.step(0.1)
+        optimizer.step(rate)
     assert values[-1] < values[0] - 0.05
 
 
@@ -169,6 +191,16 @@ def test_the_papers_settings_work_at_the_papers_scale(kind):
         check_optimizer(optimizer, epochs=200)
     rates = [kind.published_optimizer(size).learning_rate for size in (64, 256, 4096)]
     assert rates == sorted(rates)
+
+
+def test_networks_without_width_are_refused(kind):
+    fields = {field.name for field in dataclasses.fields(kind.Settings)}
+    for name, value in (("dimension", 0), ("hidden_size", -1), ("prototypes", 1)):
+        if name in fields:
+            options = {k: v for k, v in SMALL.items() if k in fields} | {name: value}
+            settings = method_settings(kind, 8, options)
+            with pytest.raises(SettingError, match=f"{name} must be at least"):
+                kind.check(settings, batch_size=BATCH, num_examples=999, num_classes=CLASSES)
 
 
 def test_views_and_the_level_of_no_information_are_declared(kind):

@@ -1,5 +1,8 @@
 """The shared parts: split batch norm against separate layers, Sinkhorn against loops."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -8,21 +11,27 @@ from hypothesis import strategies as st
 from tests.oracles import losses as oracle
 from tests.tiny import tiny_encoder
 from torch import nn
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from vireo.data.views.published import two_crops
 from vireo.data.views.recipe import GaussianBlur
+from vireo.encoders.cifar_resnet import Block
 from vireo.errors import SettingError
 from vireo.methods.parts import (
     Queue,
     SplitBatchNorm2d,
+    batch_norm_mlp,
     follow,
     full_precision,
     momentum_copy,
+    off_diagonal,
     sinkhorn,
     split_batch_norm,
     unit,
     without_blur,
+    zero_residuals,
 )
+from vireo.methods.processes import gather
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
@@ -151,3 +160,82 @@ def test_without_blur_takes_out_nothing_else():
     left = without_blur(recipe).views[0].operations
     assert left == tuple(o for o in recipe.views[0].operations if not isinstance(o, GaussianBlur))
     assert len(left) == len(recipe.views[0].operations) - 1
+
+
+@pytest.mark.parametrize("block", [BasicBlock, Bottleneck])
+def test_residual_blocks_begin_as_the_identity_as_in_torchvision(block):
+    ours = ResNet(block, [1, 1, 1, 1])
+    zero_residuals(ours)
+    theirs = dict(ResNet(block, [1, 1, 1, 1], zero_init_residual=True).named_parameters())
+    zeroed = [n for n, p in ours.named_parameters() if n.endswith("weight") and not p.any()]
+    assert zeroed == [n for n, p in theirs.items() if n.endswith("weight") and not p.any()]
+    assert len(zeroed) == 4
+
+
+def test_residual_blocks_of_small_images_begin_as_the_identity_and_other_networks_are_left():
+    block = Block(4, 4, 1)
+    zero_residuals(block)
+    x = torch.randn(2, 4, 5, 5)
+    assert torch.equal(block(x), x.relu())
+    plain, left = tiny_encoder(), tiny_encoder()
+    zero_residuals(left)
+    for p, q in zip(plain.parameters(), left.parameters(), strict=True):
+        assert torch.equal(p, q)
+
+
+def test_off_diagonal_is_all_but_the_diagonal():
+    C = torch.arange(16.0).view(4, 4)
+    wanted = [float(4 * i + j) for i in range(4) for j in range(4) if i != j]
+    assert off_diagonal(C).tolist() == wanted
+    assert off_diagonal(torch.ones(1, 1)).numel() == 0
+
+
+def test_a_head_has_batch_norm_and_no_bias_between_its_layers():
+    layers = list(batch_norm_mlp(3, 5, 4, 2, last_bias=True))
+    assert [type(layer).__name__ for layer in layers] == [
+        *("Linear", "BatchNorm1d", "ReLU") * 2,
+        "Linear",
+    ]
+    shapes = [(layer.in_features, layer.out_features) for layer in layers[::3]]
+    assert shapes == [(3, 5), (5, 4), (4, 2)]
+    assert [layer.bias is None for layer in layers[::3]] == [True, True, False]
+    assert batch_norm_mlp(3, 2)[0].bias is None
+
+
+def test_alone_a_process_gathers_what_it_has():
+    x = torch.ones(2, 3)
+    assert gather(x) is x
+
+
+TWO_PROCESSES = """
+import sys, torch
+from torch import distributed
+from vireo.methods.processes import gather
+folder, rank = sys.argv[1], int(sys.argv[2])
+torch.set_num_threads(1)
+distributed.init_process_group(
+    "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+x, w = torch.load(f"{folder}/in.pt")
+mine = x.chunk(2)[rank].clone().requires_grad_()
+whole = gather(mine)
+(whole.square().T @ w).sin().sum().backward()
+torch.save((whole.detach(), mine.grad), f"{folder}/out-{rank}.pt")
+distributed.barrier()
+distributed.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_gather_all_rows_and_the_mean_of_their_gradients_is_that_of_one(tmp_path):
+    x, w = torch.randn(6, 3, dtype=torch.float64), torch.randn(6, 2, dtype=torch.float64)
+    torch.save((x, w), tmp_path / "in.pt")
+    command = [sys.executable, "-W", "ignore", "-c", TWO_PROCESSES, str(tmp_path)]
+    started = [subprocess.Popen([*command, str(rank)]) for rank in range(2)]
+    assert [process.wait(timeout=120) for process in started] == [0, 0]
+    parts = [torch.load(tmp_path / f"out-{rank}.pt") for rank in range(2)]
+    alone = x.clone().requires_grad_()
+    (alone.square().T @ w).sin().sum().backward()
+    for whole, _ in parts:
+        assert torch.equal(whole, x)
+    # each process's rows have the gradient of both processes' losses, which DDP divides by two
+    torch.testing.assert_close(torch.cat([grad for _, grad in parts]) / 2, alone.grad)

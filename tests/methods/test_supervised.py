@@ -80,6 +80,10 @@ def test_colours_change_only_if_asked_for():
 
     assert jitters(SupervisedSettings()) == []
     assert [op.brightness for op in jitters(SupervisedSettings(jitter=0.4))] == [0.4]
+    with pytest.raises(SettingError, match="jitter must not be below 0"):
+        Supervised.check(
+            SupervisedSettings(jitter=-0.1), batch_size=4, num_examples=9, num_classes=3
+        )
 
 
 def test_published_rate_follows_the_batch():

@@ -114,13 +114,107 @@ def test_six_whole_steps_equal_the_paper_in_numpy():
     assert not method.queue[:, 8:].any(), "the queue is cut to a multiple of the batch"
 
 
+@pytest.mark.parametrize("local", [0, 3])
+def test_a_step_without_queue_and_with_hard_codes_equals_numpy(local):
+    """Any number of crops, by the published optimiser; an assignment is its largest entry."""
+    changes = {"queue_size": 0, "hard_codes": True, "local_crops": local}
+    method = build(SwAVSettings(**{**vars(SETTINGS), **changes})).double()
+    optimizer = Optimizer(method, SwAV.published_optimizer(256))
+    parameters = arrays(method)
+    parameters["prototypes.weight"] = unit(parameters["prototypes.weight"])
+    batch = view_batch(N, ((2, 2), (local, 1)) if local else ((2, 2),))
+    groups = tuple(group.double() for group in batch.groups)
+    batch = type(batch)(groups=groups, index=batch.index)
+    scores = embed(parameters, [g.numpy() for g in groups])[:2] @ parameters["prototypes.weight"].T
+    codes = [np.eye(K)[oracle.sinkhorn(s, 0.05, 3).argmax(axis=1)] for s in scores]
+
+    def loss(at: Arrays) -> float:
+        z, total = embed(at, [g.numpy() for g in groups]), 0.0
+        for s in range(2):
+            for t in range(len(z)):
+                if t != s:
+                    logits = z[t] @ at["prototypes.weight"].T / 0.1
+                    total += oracle.cross_entropy(logits, codes[s]) / (len(z) - 1) / 2
+        return total
+
+    now = Progress(step=2, num_steps=4, epoch=2, num_epochs=4)  # half of the cosine is left
+    got = train_step(method, optimizer, batch, now, compute=CPU).total.item()
+    assert got == pytest.approx(loss(parameters), rel=1e-9)
+    gradients = numeric_gradient(loss, parameters)
+    larc(parameters, gradients, {}, rate=(0.6 + 0.0006) / 2, trust=0.001, decay=1e-6)
+    for name, array in arrays(method).items():
+        if name != "projector.0.bias":  # see above
+            np.testing.assert_allclose(array, parameters[name], rtol=1e-6, atol=1e-9)
+
+
+def test_hard_codes_are_one_prototype_each():
+    scores = torch.rand(16, K, generator=torch.Generator().manual_seed(0))
+    soft, hard = (
+        build(SwAVSettings(**{**vars(SETTINGS), "hard_codes": hard}))._assign(0, scores)
+        for hard in (False, True)
+    )
+    assert set(hard.flatten().tolist()) == {0.0, 1.0}
+    assert torch.equal(hard.argmax(1), soft.argmax(1))
+    assert 0 < soft.min() < soft.max() < 1
+
+
+def test_at_real_scale_the_queue_fills_from_epoch_15_and_is_read_when_full():
+    """The runs of 200 epochs at batch 256: 5004 steps an epoch, 3840 = 15 batches."""
+    settings = SwAVSettings(prototypes=K, dimension=D, hidden_size=5)
+    SwAV.check(settings, batch_size=256, num_examples=1281167, num_classes=None)
+    method, per_epoch = build(settings), 5004
+    z = torch.nn.functional.normalize(torch.ones(2, 256, D), dim=2)
+
+    def push(step: int) -> None:
+        epoch = step // per_epoch
+        now = Progress(step=step, num_steps=200 * per_epoch, epoch=epoch, num_epochs=200)
+        method.after_step(now, {"embeddings": z.transpose(0, 1)})
+
+    push(15 * per_epoch - 1)
+    assert not method.queue.any()
+    for pushed in range(1, 16):
+        push(15 * per_epoch + pushed)
+        assert method.queue[0].any(dim=1).sum() == 256 * pushed
+        assert bool(method.queue[:, -1].any()) == (pushed == 15)
+
+
+def test_at_real_scale_prototypes_are_frozen_for_one_epoch_of_either_batch():
+    for steps_per_epoch in (5004, 312):
+        method = build(SwAVSettings(prototypes=K, dimension=D, hidden_size=5))
+        frozen = []
+        for step in (0, steps_per_epoch - 1, steps_per_epoch):
+            method.prototypes.weight.grad = torch.ones_like(method.prototypes.weight)
+            epoch = step // steps_per_epoch
+            method.after_backward(
+                Progress(step=step, num_steps=100 * steps_per_epoch, epoch=epoch, num_epochs=100)
+            )
+            frozen.append(method.prototypes.weight.grad is None)
+        assert frozen == [True, True, False]
+
+
+def test_codes_do_not_overflow_in_half_precision():
+    """At eps .03 exp(score / eps) is beyond half precision from a score of .333 on."""
+    sharp = SwAVSettings(**{**vars(SETTINGS), "epsilon": 0.03, "queue_size": 0})
+    method, batch = build(sharp, pixel=False), view_batch(N, ((2, 8), (3, 4)))
+    with torch.autocast("cpu", dtype=torch.float16):
+        losses = method(batch)
+    assert losses.total.dtype == torch.float32
+    assert torch.isfinite(losses.total)
+    assert losses.total.item() == pytest.approx(method(batch).total.item(), rel=0.02)
+
+
 def test_a_full_queue_changes_the_assignments_and_an_empty_one_does_not():
     method, batch = build(), view_batch(N, ((2, 2), (3, 1)))
-    empty = method(batch).total
-    method.queue[:, 0] = 1.0  # not full: the last row in use is zero
-    assert method(batch).total == empty
+
+    def total() -> float:
+        method.before_step(Progress(step=0, num_steps=9, epoch=0, num_epochs=1))
+        return method(batch).total.item()
+
+    empty = total()
+    method.queue[:, :7] = 1.0  # not full: the last row in use is zero
+    assert total() == pytest.approx(empty, rel=1e-5)
     method.queue[:, :8] = torch.nn.functional.normalize(torch.rand(2, 8, D), dim=2)
-    assert method(batch).total != empty
+    assert abs(total() - empty) > 1e-3 * empty
 
 
 def test_loss_equals_the_formula_of_the_paper():
@@ -179,6 +273,8 @@ def test_usage_is_one_when_even_and_zero_when_one_prototype_takes_all():
         ({"epsilon": 0.0}, "epsilon must be above 0"),
         ({"sinkhorn_iterations": 0}, "sinkhorn_iterations at least 1"),
         ({"prototypes": 1}, "prototypes must be at least 2"),
+        ({"local_crops": -2}, "local_crops must be 0 or more"),
+        ({"local_size": 224}, r"local_size below image_size \(224\)"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(changes, message):
@@ -189,5 +285,7 @@ def test_settings_that_cannot_work_are_refused(changes, message):
 def test_crops_follow_the_image_size():
     views = build(SwAVSettings(image_size=224)).views.views
     assert [(view.count, view.side) for view in views] == [(2, 224), (6, 96)]
+    other = build(SwAVSettings(image_size=160, local_crops=4, local_size=100)).views.views
+    assert [(view.count, view.side) for view in other] == [(2, 160), (4, 100)]
     alone = build(SwAVSettings(image_size=224, local_crops=0)).views.views
     assert [(view.count, view.side) for view in alone] == [(2, 224)]

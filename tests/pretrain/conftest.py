@@ -11,6 +11,17 @@ from vireo.records import DatasetSpec, OptimizerSettings, PretrainSettings
 OPTIONS = {
     "moco-v2": {"queue_size": 16, "bn_splits": 2, "momentum": 0.5},
     "swav": {"prototypes": 6, "hidden_size": 8, "queue_size": 16, "queue_start": 0},
+    "moco-v1": {"queue_size": 16, "bn_splits": 2, "momentum": 0.5},
+    "exemplar-v2": {"queue_size": 16, "bn_splits": 2, "momentum": 0.5},
+    "deepcluster-v2": {"prototypes": 6, "hidden_size": 8, "local_crops": 1},
+    "dino": {"prototypes": 12, "hidden_size": 8, "bottleneck": 4, "local_crops": 1},
+    "simclr": {"dimension": 8, "hidden_size": 8},
+    "byol": {"dimension": 8, "hidden_size": 8},
+    "simsiam": {"dimension": 8, "predictor_size": 4},
+    "barlow-twins": {"dimension": 8, "hidden_size": 8, "scale": 0.01},
+    "vicreg": {"dimension": 8, "hidden_size": 8, "covariance": 0.1},
+    "pirl": {"num_negatives": 16, "patch_size": 4, "dimension": 8},
+    "npid": {"num_negatives": 16, "dimension": 8, "loss": "nce"},
     "supervised": {},
 }
 

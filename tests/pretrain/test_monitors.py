@@ -9,7 +9,13 @@ from torch import nn
 
 from vireo.errors import TrainingError
 from vireo.methods.method import Losses, Progress
-from vireo.pretrain.monitors import Meter, demand_finite, feature_statistics, warnings
+from vireo.pretrain.monitors import (
+    CollapseWatch,
+    Meter,
+    demand_finite,
+    feature_statistics,
+    warnings,
+)
 
 NOW = Progress(step=60, num_steps=100, epoch=6, num_epochs=10)
 GOOD = {"loss": 1.0, "loss_level": 0.5, "feature_std": 0.8, "feature_rank": 20.0}
@@ -86,3 +92,31 @@ def test_weights_that_are_not_finite_stop_the_run():
     network.bias.data[0] = math.nan
     with pytest.raises(TrainingError, match="not finite"):
         demand_finite(Meter(), network, NOW)
+
+
+def at(epoch: int) -> Progress:
+    return Progress(step=10 * epoch, num_steps=100, epoch=epoch, num_epochs=10)
+
+
+FLAT = {**GOOD, "feature_std": 0.001}
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [("swav", "Use fewer prototypes"), ("their.module:Own", "Lower the learning rate")],
+)
+def test_a_collapse_that_lasts_stops_the_run_with_the_methods_advice(method, said):
+    watch = CollapseWatch(method)
+    for _ in range(4):
+        watch.see(FLAT, at(1))
+    with pytest.raises(TrainingError, match=rf"for 5 lines of the log .* collapsed .*{said}"):
+        watch.see(FLAT, at(2))
+
+
+def test_the_first_epoch_and_a_passing_collapse_do_not_stop_a_run():
+    watch = CollapseWatch("swav")
+    for _ in range(9):
+        watch.see(FLAT, at(0))
+    for _ in range(3):
+        for line in (FLAT, FLAT, FLAT, FLAT, GOOD):
+            watch.see(line, at(3))

@@ -112,6 +112,55 @@ def test_the_result_opens_as_an_encoder_with_an_honest_card(tmp_path, make_setti
     assert "torch" in recipe["versions"]
 
 
+def test_the_bill_of_a_run_counts_its_broken_parts_once(
+    tmp_path, monkeypatch, make_settings, compute
+):
+    settings, out = make_settings(), tmp_path / "r"
+    with broken_at(4, monkeypatch):
+        pretrain(settings, out, compute=compute, workers=0, save_every_seconds=0.0)
+    before = torch.load(checkpoints(out)[-1], weights_only=True)["cost"]
+    pretrain(settings, out, compute=compute, workers=0)
+    bill = files.read_json(out / "cost.json")
+    assert bill["images"] == 6 * 8
+    assert bill["seconds"] > before["seconds"] > 0
+    assert bill["flops"] % 6 == 0
+    assert bill["images_per_second"] == pytest.approx(48 / bill["seconds"])
+    assert (bill["device"], bill["threads"], bill["gpu_seconds"]) == ("cpu", 1, 0.0)
+
+
+def test_online_knn_is_logged_and_changes_nothing(tmp_path, make_settings, compute):
+    settings = make_settings()
+    plain, judged = tmp_path / "a" / "r", tmp_path / "b" / "r"
+    pretrain(settings, plain, compute=compute, workers=0)
+    pretrain(settings, judged, compute=compute, workers=0, knn_every=1)
+    assert (plain / FILES[0]).read_bytes() == (judged / FILES[0]).read_bytes()
+    lines = log(judged)
+    assert [line["step"] for line in lines if "knn" in line] == [3, 6]
+    assert all(0 <= line["knn"] <= 1 for line in lines if "knn" in line)
+    without = [{k: v for k, v in line.items() if k != "knn"} for line in lines]
+    assert without == log(plain)
+
+
+def test_online_knn_needs_labels(tmp_path, make_settings, compute):
+    settings = make_settings(data={"labelled": False})
+    with pytest.raises(SettingError, match="Online kNN needs classes"):
+        pretrain(settings, tmp_path / "r", compute=compute, workers=0, knn_every=1)
+
+
+def test_views_that_cannot_be_made_leave_a_folder_that_takes_the_mended_settings(
+    tmp_path, make_settings, compute
+):
+    wrong = make_settings(options={"queue_size": 16, "bn_splits": 2, "crop_scale": (1.0, 0.2)})
+    with pytest.raises(SettingError, match="scale"):
+        pretrain(wrong, tmp_path / "r", compute=compute, workers=0)
+    pretrain(make_settings(), tmp_path / "r", compute=compute, workers=0)
+
+
+def test_the_length_of_the_gradient_is_logged(tmp_path, make_settings, compute):
+    out = pretrain(make_settings(), tmp_path / "r", compute=compute, workers=0)
+    assert all(line["gradient_norm"] > 0 for line in log(out))
+
+
 def test_a_split_network_is_saved_as_a_plain_one(tmp_path, make_settings, compute):
     out = pretrain(make_settings("moco-v2"), tmp_path / "r", compute=compute, workers=0)
     trained = load_checkpoint(out, files.read_json(out / "recipe.json")["digest"])["method"]

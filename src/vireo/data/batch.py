@@ -34,10 +34,11 @@ class ViewBatch:
             a group the first axis is the view, in the recipe's order.
         index: of the examples in their source (memory banks are addressed by it).
         label: class of each example; None where the source has none.
-        patches: the jigsaw's nine patches, where the recipe asks for them.
+        patches: the jigsaw's nine patches in their drawn order, where the recipe asks for them; of
+            64 pixels in PIRL's paper.
     """
 
     groups: tuple[Float[Tensor, "_views batch 3 _side _side"], ...]
     index: Int64[Tensor, " batch"]
     label: Int64[Tensor, " batch"] | None = None
-    patches: Float[Tensor, "batch 9 3 64 64"] | None = None
+    patches: Float[Tensor, "batch 9 3 _side _side"] | None = None

@@ -135,7 +135,7 @@ def mobilenet_v2(name: str, input_size: tuple[int, int] | None = None) -> Networ
 
 def refused(size: tuple[int, ...], reason: str) -> SettingError:
     """Return the error of a network that cannot take images of a size."""
-    first = reason.strip().partition("\n")[0].rstrip(".")
+    first = reason.strip().partition("\n")[0].rstrip(".") or "it gives no reason"
     return SettingError(
         f"This network cannot take images of {times(size)} pixels: {first}. Set the task's"
         " input_size, or the encoder's, to what it takes."

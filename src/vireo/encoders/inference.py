@@ -20,7 +20,7 @@ from vireo.encoders import ARCHITECTURES, FAMILIES
 from vireo.encoders.backbones import Network
 from vireo.encoders.matching import Coverage, cover
 from vireo.encoders.resnets import ResNetNumbers, resnet_name, resnet_numbers
-from vireo.encoders.vits import vit_names, vit_numbers
+from vireo.encoders.vits import ViTNumbers, vit_name, vit_names, vit_numbers
 from vireo.errors import VireoError
 
 _NEAR = 0.5  # closeness from which a network read off shapes is the closest there is
@@ -151,11 +151,14 @@ def _likely(
     options: tuple[str, ...],
     input_size: tuple[int, int] | None,
 ) -> Iterator[str]:
-    """Yield what shapes say, then what the file says."""
+    """Yield what the file says and what its shapes say."""
     numbers = resnet_numbers(tensors)
+    transformer = vit_numbers(tensors)
+    words = [word for name in stated for word in _named(name, transformer, input_size)]
+    if not options:  # what a layout implies is surer than a word, which is surer than shapes
+        yield from words
     if numbers is not None:
         yield resnet_name(_with_options(numbers, options))
-    transformer = vit_numbers(tensors)
     if transformer is not None:
         yield from vit_names(transformer, options, input_size)
     if "layer3.0.conv1.weight" in tensors and "layer4.0.conv1.weight" not in tensors:
@@ -163,11 +166,20 @@ def _likely(
         yield f"resnet{6 * blocks + 2}"
     if "features.18.0.weight" in tensors:
         yield "mobilenet_v2"
-    for name in stated:  # a stranger's words: never a dotted path, which would import its code
-        if name in ARCHITECTURES:
-            yield name
-        if name.partition(".")[0].isidentifier():
-            yield f"timm:{name.partition('.')[0]}"
+    yield from words
+
+
+def _named(
+    name: str, transformer: ViTNumbers | None, input_size: tuple[int, int] | None
+) -> Iterator[str]:
+    """Yield what a stranger's word may name: never a dotted path, which would import its code."""
+    base = name.partition(".")[0]
+    if name in ARCHITECTURES or name.partition(":")[0] in FAMILIES:
+        yield name
+    if base.isidentifier() and transformer is not None:
+        yield vit_name(base, transformer, input_size=input_size)
+    if base.isidentifier():
+        yield f"timm:{base}"
 
 
 def _with_options(numbers: ResNetNumbers, options: tuple[str, ...]) -> ResNetNumbers:

@@ -81,7 +81,7 @@ def fill(network: Network, tensors: Mapping[str, Tensor], path: Path) -> Coverag
     if len(fitting) > 1:
         raise CheckpointError(
             f"{path} holds {len(fitting)} networks that fit, under {', '.join(map(repr, fitting))};"
-            f" say which one you mean: set take = '{fitting[0]}' in the encoder's spec."
+            f" say which one you mean: set take = '{max(fitting)}' in the encoder's spec."
         )
     state = _state(network)
     for name in best.matched:
@@ -111,8 +111,8 @@ def _cover(
     found = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
     classifier = f"{network.classifier}." if network.classifier else "\0"
     rest = [name for name in found if name not in wanted and not name.startswith(classifier)]
-    layers = {name.partition(".")[0] for name in wanted}
-    beside = {n for n in rest if n.partition(".")[0] not in layers or n.endswith(TABLES)}
+    layers = {_layer(name) for name in wanted}
+    beside = {n for n in rest if _layer(n) not in layers or n.endswith(TABLES)}
     outside = [name for name in tensors if not name.startswith(prefix)]
     required = {name for name in wanted if not name.endswith(_COUNTER)}
     return Coverage(
@@ -127,9 +127,18 @@ def _cover(
     )
 
 
+def _layer(name: str) -> str:
+    """Return a name's first part, without its number: layer5 is of the network as layer4 is."""
+    first = name.partition(".")[0]
+    bare = first.rstrip("0123456789")
+    return f"{bare}#" if bare and bare != first else first
+
+
 def _convert(tensor: Tensor, dtype: torch.dtype, name: str, path: Path) -> Tensor:
     if tensor.layout != torch.strided:
         raise CheckpointError(f"{path}: '{name}' is sparse; save it as a dense tensor.")
+    if name.endswith(_COUNTER):  # a running average of weights makes it a fraction
+        return tensor.to(dtype)
     if tensor.is_floating_point() != dtype.is_floating_point or tensor.is_quantized:
         raise CheckpointError(
             f"{path}: '{name}' is {tensor.dtype}, the network needs {dtype};"

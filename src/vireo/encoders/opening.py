@@ -13,9 +13,10 @@ from vireo.encoders.backbones import Network
 from vireo.encoders.checkpoints import Checkpoint, read_checkpoint
 from vireo.encoders.encoder import Encoder
 from vireo.encoders.inference import Inference, build_network, infer
-from vireo.encoders.layouts.formats import NORMALISATIONS
+from vireo.encoders.layouts.formats import NORMALISATIONS, Triple
 from vireo.encoders.matching import fill, read_classifier
 from vireo.encoders.measure import Origin, make_card
+from vireo.encoders.neighbours import read_neighbour, same_network
 from vireo.errors import CheckpointError, SettingError, StoreError
 from vireo.records import EncoderSpec
 from vireo.seeding import integer
@@ -90,7 +91,7 @@ def open_file(spec: EncoderSpec, text: str) -> Encoder:
     path = expand(text)
     checkpoint = read_checkpoint(path, spec.take)
     architecture = spec.architecture or find_architecture(checkpoint, path, spec.input_size)
-    mean, std = NORMALISATIONS.get(checkpoint.format.normalisation, (None, None))
+    mean, std = _normalisation(checkpoint, path, architecture)
     stated = dataclasses.replace(spec, mean=spec.mean or mean, std=spec.std or std)
     origin = Origin(
         name=spec.name or spec.spec,
@@ -105,6 +106,16 @@ def open_file(spec: EncoderSpec, text: str) -> Encoder:
     if checkpoint.epoch is not None:
         encoder.card = dataclasses.replace(encoder.card, epochs=float(checkpoint.epoch))
     return encoder
+
+
+def _normalisation(
+    checkpoint: Checkpoint, path: Path, architecture: str
+) -> tuple[Triple | None, Triple | None]:
+    """Return what images had in training: what lies beside the file says it, else its layout."""
+    beside = read_neighbour(path)
+    if beside.mean and beside.std and same_network(beside.architecture, architecture):
+        return beside.mean, beside.std
+    return NORMALISATIONS.get(checkpoint.format.normalisation, (None, None))
 
 
 def find_architecture(
@@ -127,14 +138,8 @@ def find_architecture(
 
 
 def stated_architectures(checkpoint: Checkpoint, path: Path) -> tuple[str, ...]:
-    """Return what the file, or the config.json beside it, says of its architecture."""
-    names = [checkpoint.architecture]
-    try:
-        config = files.read_json(path.parent / "config.json")
-    except StoreError:
-        config = None
-    if isinstance(config, dict):
-        names.append(str(config.get("architecture", "")))
+    """Return what lies beside the file, and the file itself, say of its architecture."""
+    names = (read_neighbour(path).architecture, checkpoint.architecture)
     return tuple(name for name in names if name)
 
 

@@ -21,6 +21,9 @@ from torch.nn import functional as F
 Five = tuple[int, int, int, int, int]
 
 LEVELS: Five = (2, 4, 8, 16, 32)
+RULE = "pyramid 2"
+"""Which maps are chosen, and how heads bring them to their strides. Another rule needs another
+word: stored maps, and results of dense tasks, are found by it."""
 
 
 def map_size(size: tuple[int, int], stride: int) -> tuple[int, int]:

@@ -148,15 +148,27 @@ def vit_names(
     if size is None or numbers.side is None:
         return
     for base in _bases(numbers, size, "quickgelu" in options):
-        default = _DINOV2_SIZE if base.endswith("dinov2") else int(_SIZE.search(base)[1])  # type: ignore[index]
-        said = []
-        if "small-heads=12" in options and size == "small":
-            said.append("heads=12")
-        if numbers.side != default or (input_size and input_size != (default, default)):
-            said.append(f"size={numbers.side}")
-        if "eps=1e-5" in options:
-            said.append("eps=1e-5")
-        yield f"vit:{','.join([base, *said])}" if said else f"timm:{base}"
+        yield vit_name(base, numbers, options, input_size)
+
+
+def vit_name(
+    base: str,
+    numbers: ViTNumbers,
+    options: tuple[str, ...] = (),
+    input_size: tuple[int, int] | None = None,
+) -> str:
+    """Return the architecture of timm's `base` with these numbers; arguments as `vit_names`."""
+    named = _SIZE.search(base)
+    default = int(named[1]) if named else _DINOV2_SIZE if base.endswith("dinov2") else None
+    said = []
+    if "small-heads=12" in options and SIZES.get((numbers.width, numbers.depth)) == "small":
+        said.append("heads=12")
+    other = numbers.side != default or (input_size and input_size != (default, default))
+    if default and numbers.side and other:
+        said.append(f"size={numbers.side}")
+    if "eps=1e-5" in options:
+        said.append("eps=1e-5")
+    return f"vit:{','.join([base, *said])}" if said else f"timm:{base}"
 
 
 def _bases(numbers: ViTNumbers, size: str, quick: bool) -> list[str]:

@@ -18,6 +18,7 @@ from vireo.data.sources.source import Source
 from vireo.devices import Compute
 from vireo.digest import digest
 from vireo.encoders.encoder import Encoder
+from vireo.encoders.pyramid import RULE
 from vireo.encoders.weights import weights_digest
 from vireo.errors import DataError, SettingError
 from vireo.features.forward import DTYPES, run
@@ -102,7 +103,7 @@ def block_keys(
     return {
         name: BlockKey(
             weights=weights,
-            preprocessing=preprocessing_digest(encoder.card, size),
+            preprocessing=preprocessing_digest(encoder.card, size, maps=name != "pooled"),
             output=name,
             dataset=source.digest,
             split=split,
@@ -113,12 +114,17 @@ def block_keys(
     }
 
 
-def preprocessing_digest(card: EncoderCard, size: tuple[int, int]) -> str:
+def preprocessing_digest(card: EncoderCard, size: tuple[int, int], *, maps: bool) -> str:
     """Return the identity of what an image goes through besides the weights.
 
     The architecture is part of it: networks with the same tensors may pad or activate otherwise.
+
+    Args:
+        card: the encoder's.
+        size: height and width of images.
+        maps: whether maps are read; they have the rule that chooses them in their identity.
     """
-    return digest(("resize", size, card.mean, card.std), card.architecture)
+    return digest(("resize", size, card.mean, card.std), card.architecture, *[RULE] * maps)
 
 
 class _Sink(Protocol):

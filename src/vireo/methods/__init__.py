@@ -5,8 +5,19 @@ from typing import Any
 from vireo.catalog import resolve
 
 METHODS: dict[str, str] = {
+    "moco-v1": "vireo.methods.moco_v1:MoCoV1",
     "moco-v2": "vireo.methods.moco_v2:MoCoV2",
+    "exemplar-v2": "vireo.methods.exemplar_v2:ExemplarV2",
     "swav": "vireo.methods.swav:SwAV",
+    "deepcluster-v2": "vireo.methods.deepcluster_v2:DeepClusterV2",
+    "dino": "vireo.methods.dino:DINO",
+    "simclr": "vireo.methods.simclr:SimCLR",
+    "byol": "vireo.methods.byol:BYOL",
+    "simsiam": "vireo.methods.simsiam:SimSiam",
+    "barlow-twins": "vireo.methods.barlow_twins:BarlowTwins",
+    "vicreg": "vireo.methods.vicreg:VICReg",
+    "pirl": "vireo.methods.pirl:PIRL",
+    "npid": "vireo.methods.pirl:NPID",
     "supervised": "vireo.methods.supervised:Supervised",
 }
 

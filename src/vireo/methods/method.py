@@ -45,7 +45,9 @@ class Losses:
             prototypes.
         features: detached pooled features of one view [batch, dim], for the collapse monitors.
         pending: tensors that `after_step` will put into queues, banks or centres. Forward itself
-            changes no state but batch-norm statistics, so that a failed step can be repeated.
+            changes no state but batch-norm statistics, so that a failed step can be repeated. The
+            first axis is the examples', or of length 1 for a mean over them: the loop joins the
+            rows of all parts of the batch, and of all processes, before it hands them back.
     """
 
     total: Tensor
@@ -68,9 +70,19 @@ class Method(nn.Module, ABC):
         encoder: the network that is kept.
         views: recipe of the instance; depends on the settings.
         no_information: the loss of features that say nothing about the image.
+        constant_rate: names of the modules whose learning rate does not follow the schedule.
+        needs_first_pass: whether `first_pass` is called before the first step.
+        batch_interaction: why the loss is not the mean of the losses of the batch's parts, which
+            gradients therefore cannot be accumulated over; empty where it is.
+        sync_batch_norm: whether batch norm is over the batch of all processes, as it was in the
+            published runs, or over each process's own share.
     """
 
     Settings: ClassVar[type[Any]]
+    constant_rate: ClassVar[tuple[str, ...]] = ()
+    needs_first_pass: ClassVar[bool] = False
+    batch_interaction: ClassVar[str] = ""
+    sync_batch_norm: bool = True
     encoder: Encoder
     views: ViewRecipe
     no_information: float
@@ -94,6 +106,13 @@ class Method(nn.Module, ABC):
     def forward(self, batch: ViewBatch) -> Losses:
         """Return the losses; changes no state but batch-norm statistics."""
 
+    def first_pass(self, batch: ViewBatch) -> None:
+        """Take in a batch of the one pass over the images that precedes the first step.
+
+        Nothing is learnt: no gradient is kept. A run that dies before its first checkpoint makes
+        the pass again, with the same views.
+        """
+
     def before_step(self, progress: Progress) -> None:
         """Update what the forward reads: momentum encoder, prototype norms."""
 
@@ -101,4 +120,4 @@ class Method(nn.Module, ABC):
         """Change gradients before the optimiser uses them: frozen prototypes, clipping."""
 
     def after_step(self, progress: Progress, pending: Mapping[str, Tensor]) -> None:
-        """Store what the step produced: queue, bank, centre."""
+        """Store what the step produced: queue, bank, centre; `pending` is of all processes."""

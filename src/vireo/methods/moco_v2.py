@@ -1,42 +1,49 @@
 """MoCo v2: tell another view of the same image from a queue of views of other images.
 
-    L = -log( exp(q.k / T) / (exp(q.k / T) + sum over the queue of exp(q.k_i / T)) )
+    l(q, k) = -log( exp(q.k / T) / (exp(q.k / T) + sum over the queue of exp(q.k_i / T)) )
 
 q is the query network's unit embedding of one view, k the momentum network's of the other, k_i the
-keys of earlier batches.
+keys of earlier batches. L = l(q_0, k_1). Two variants, which go together:
+
+    symmetric   L = l(q_0, k_1) + l(q_1, k_0), as in the CIFAR-10 demonstration of the authors
+    multi-crop  instead of l(q_0, k_1) its mean over the queries q_0 and those of all small crops
 
 References:
-    He et al. 2020, Momentum Contrast, arXiv 1911.05722; Chen et al. 2020, arXiv 2003.04297.
+    He et al. 2020, Momentum Contrast, arXiv 1911.05722; Chen et al. 2020, arXiv 2003.04297;
+    Kotar et al. 2021, arXiv 2103.14005, appendix I (multi-crop).
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from vireo import seeding
-from vireo.console import warn
 from vireo.data.batch import ViewBatch
-from vireo.data.views.published import two_crops
+from vireo.data.views.published import multi_crop, two_crops
+from vireo.data.views.recipe import ViewRecipe
 from vireo.encoders.encoder import Encoder
-from vireo.errors import SettingError
 from vireo.methods.method import Losses, Method, Progress
+from vireo.methods.momentum_contrast import (
+    KeyNetwork,
+    check_contrast,
+    contrast_terms,
+    info_nce,
+    warn_of_own_keys,
+)
+from vireo.methods.multi_crop import check_crops
 from vireo.methods.parts import (
     Queue,
-    follow,
+    demand_sizes,
     full_precision,
     mlp,
-    momentum_copy,
     split_batch_norm,
     unit,
     without_blur,
 )
-from vireo.records import OptimizerSettings
+from vireo.records import EncoderCard, OptimizerSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +56,11 @@ class MoCoV2Settings:
         bn_splits: devices that batch norm behaves as if it ran on; keys are shuffled among them, so
             that a query cannot tell its key by shared statistics. The paper has 8.
         blur: of views of at least 96 pixels; the demonstration at 32 has none.
+        symmetric: both views are query and key; a step enqueues two batches.
+        local_crops: small crops an image, queries alone. With any, the views have SwAV's
+            operations, which appendix I names without numbers: SwAV's are 6, and a crop_scale of
+            (.14, 1).
+        local_size: side of the small crops; 0 is 96 pixels for every 224 of image_size.
     """
 
     image_size: int = 224
@@ -60,12 +72,17 @@ class MoCoV2Settings:
     bn_splits: int = 8
     crop_scale: tuple[float, float] = (0.2, 1.0)
     blur: bool = True
+    symmetric: bool = False
+    local_crops: int = 0
+    local_size: int = 0
+    local_scale: tuple[float, float] = (0.05, 0.14)
 
 
 class MoCoV2(Method):
-    """Query and momentum network, queue; batch.groups[0] holds query and key views."""
+    """Query and momentum network, queue; batch.groups[0] holds the two views, [1] small crops."""
 
     Settings = MoCoV2Settings
+    batch_interaction = "keys are shuffled over the whole batch, between parts of its batch norm"
 
     def __init__(
         self,
@@ -76,30 +93,19 @@ class MoCoV2(Method):
         num_classes: int | None,
     ) -> None:
         super().__init__()
-        if settings.queue_size >= num_examples:
-            warn(
-                f"queue_size {settings.queue_size} is not below the {num_examples} images: an "
-                f"image's own earlier keys are among its negatives. Consider a shorter queue."
-            )
+        warn_of_own_keys(settings.queue_size, num_examples)
         self.settings = settings
-        self.views = two_crops(
-            settings.image_size,
-            scale=settings.crop_scale,
-            mean=encoder.card.mean,
-            std=encoder.card.std,
-        )
-        if not settings.blur:
-            self.views = without_blur(self.views)
-        self.no_information = math.log(1 + settings.queue_size)
+        self.views = _views(settings, encoder.card)
+        self.no_information = _num_queries(settings) * math.log(1 + settings.queue_size)
+        # One split is the whole batch; more are devices, each with statistics of its own.
+        self.sync_batch_norm = settings.bn_splits == 1
         if settings.bn_splits > 1:
             split_batch_norm(encoder, settings.bn_splits)
         d = encoder.card.features
         self.encoder = encoder
         self.projector = mlp(d, settings.hidden_size or d, settings.dimension, batch_norm=False)
-        self.key_encoder = momentum_copy(encoder)
-        self.key_projector = momentum_copy(self.projector)
+        self.key_network = KeyNetwork(encoder, self.projector)
         self.queue = Queue(settings.dimension, settings.queue_size)
-        self._shuffle = ("", 0)
 
     @classmethod
     def published_optimizer(cls, batch_size: int) -> OptimizerSettings:
@@ -115,75 +121,79 @@ class MoCoV2(Method):
         num_examples: int,
         num_classes: int | None,
     ) -> None:
-        """Refuse a queue or splits that the batch does not divide."""
-        K, s = settings.queue_size, settings.bn_splits
-        if batch_size > K or K % batch_size:
-            raise SettingError(
-                f"queue_size must be a multiple of batch_size; got {K} and {batch_size}. "
-                f"Set queue_size = {max(1, K // batch_size) * batch_size}."
-            )
-        if s < 1 or batch_size % s or batch_size // s < 2:
-            raise SettingError(
-                f"bn_splits must divide batch_size into parts of at least 2; got {s} and "
-                f"{batch_size}. Set bn_splits = 1 or another batch_size."
-            )
-        if not 0 <= settings.momentum <= 1 or settings.temperature <= 0:
-            raise SettingError(
-                f"momentum must be in [0, 1] and temperature above 0; got {settings.momentum} "
-                f"and {settings.temperature}."
-            )
+        """Refuse a queue or splits that the batch does not divide, and networks without width."""
+        demand_sizes(settings, "dimension")
+        demand_sizes(settings, "hidden_size", least=0)
+        check_contrast(
+            queue_size=settings.queue_size,
+            keys=_num_queries(settings) * batch_size,
+            bn_splits=settings.bn_splits,
+            batch_size=batch_size,
+            momentum=settings.momentum,
+            T=settings.temperature,
+        )
+        check_crops(settings.local_crops, settings.local_size, settings.image_size)
 
     def before_step(self, progress: Progress) -> None:
-        """Let the momentum network follow, and note which shuffle this step draws.
-
-        The released code updates between the forward of the query and that of the key; the query's
-        forward changes no parameter, so at the start of the step the result is the same.
-        """
-        m = self.settings.momentum
-        follow(self.key_encoder, self.encoder, m)
-        follow(self.key_projector, self.projector, m)
-        self._shuffle = (progress.digest, progress.step)
+        """Let the momentum network follow."""
+        self.key_network.follow(self.encoder, self.projector, self.settings.momentum, progress)
 
     def forward(self, batch: ViewBatch) -> Losses:
         """Return the loss of this batch's queries; the queue is as earlier batches left it."""
-        x_q, x_k = batch.groups[0]
-        features = self.encoder(x_q).pooled
-        q = unit(self.projector(features))
-        k = self._keys(x_k)
-        with full_precision(q.device):
-            loss, logits = info_nce(q, k, self.queue.columns, self.settings.temperature)
-        terms = {
-            "accuracy": (logits.argmax(1) == 0).float().mean(),
-            "positive_similarity": (q * k).sum(1).mean(),
-        }
+        x, T = batch.groups[0], self.settings.temperature
+        num_queries = _num_queries(self.settings)
+        # One pass a view, as in the demonstration: views do not share statistics.
+        features = [self.encoder(x[v]).pooled for v in range(num_queries)]
+        q = [unit(self.projector(f)) for f in features]
+        small = [self._small_queries(group) for group in batch.groups[1:]]
+        k = self.key_network(x.flip(0)[:num_queries])  # k[v] is the key of q[v]: the other view's
+        with full_precision(x.device):
+            pairs = zip(q, k, strict=True)
+            parts = [self._loss(torch.cat([q_v, *small]), k_v) for q_v, k_v in pairs]
         return Losses(
-            total=loss,
-            terms={name: term.detach() for name, term in terms.items()},
-            features=features.detach(),
-            pending={"keys": k},
+            total=torch.stack([loss for loss, _ in parts]).sum(),
+            terms=contrast_terms(torch.cat([logits for _, logits in parts]), T),
+            features=features[0].detach(),
+            pending={"keys": k.transpose(0, 1)},  # [n, keys, d]
         )
 
     def after_step(self, progress: Progress, pending: Mapping[str, Tensor]) -> None:
-        """Put this batch's keys in place of the oldest."""
-        self.queue.push(pending["keys"])
+        """Put this batch's keys in place of the oldest.
 
-    @torch.no_grad()
-    def _keys(self, x_k: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
-        """Encode the key views in a drawn order, so that splits differ from the queries'."""
-        digest, step = self._shuffle
-        order = seeding.generator(digest, "shuffle", 0, step).permutation(len(x_k))
-        shuffle, back = (
-            torch.from_numpy(places).to(x_k.device, non_blocking=True)
-            for places in (order, np.argsort(order))
+        Those of both views at once, after both losses: were the first view's keys there before the
+        second loss, whose queries are that view, each would find its own view among the negatives.
+        """
+        first_view_last = pending["keys"].transpose(0, 1)  # the key of q[0] is of the second view
+        self.queue.push(first_view_last.flip(0).flatten(0, 1))
+
+    def _small_queries(self, crops: Float[Tensor, "crops n 3 h w"]) -> Float[Tensor, "m d"]:
+        return unit(self.projector(self.encoder(crops.flatten(0, 1)).pooled))
+
+    def _loss(
+        self, q: Float[Tensor, "m d"], k: Float[Tensor, "n d"]
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "m K_and_1"]]:
+        """Return the mean over the queries of an image; q holds one crop after the other."""
+        keys = k.repeat(len(q) // len(k), 1)  # [m, d]
+        return info_nce(q, keys, self.queue.columns, self.settings.temperature)
+
+
+def _num_queries(settings: MoCoV2Settings) -> int:
+    """Return how many of the two views are queries; as many are keys."""
+    return 2 if settings.symmetric else 1
+
+
+def _views(settings: MoCoV2Settings, card: EncoderCard) -> ViewRecipe:
+    side, scale = settings.image_size, settings.crop_scale
+    if settings.local_crops:
+        recipe = multi_crop(
+            side,
+            num_small=settings.local_crops,
+            large_scale=scale,
+            small_scale=settings.local_scale,
+            small_side=settings.local_size,
+            mean=card.mean,
+            std=card.std,
         )
-        return unit(self.key_projector(self.key_encoder(x_k[shuffle]).pooled))[back]
-
-
-def info_nce(
-    q: Float[Tensor, "n d"], k: Float[Tensor, "n d"], queue: Float[Tensor, "d K"], T: float
-) -> tuple[Float[Tensor, ""], Float[Tensor, "n K_and_1"]]:
-    """Return the mean contrastive loss and the logits, the positive first."""
-    positive = (q * k).sum(dim=1, keepdim=True)  # [n, 1]
-    negative = q @ queue  # [n, K]
-    logits = torch.cat([positive, negative], dim=1) / T
-    return F.cross_entropy(logits, logits.new_zeros(len(q), dtype=torch.int64)), logits
+    else:
+        recipe = two_crops(side, scale=scale, mean=card.mean, std=card.std)
+    return recipe if settings.blur else without_blur(recipe)

@@ -1,4 +1,4 @@
-"""Parts that several methods share: projector, momentum twin, queue, Sinkhorn, split batch norm.
+"""Parts that several methods share: heads, momentum twin, queue, Sinkhorn, split batch norm.
 
 Shapes: n examples, d dimensions, K prototypes or queue entries. Statistics and losses are at least
 float32 whatever the precision of the network around them.
@@ -9,14 +9,16 @@ import copy
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from vireo.data.views.recipe import GaussianBlur, ViewRecipe
+from vireo.encoders.cifar_resnet import Block
 from vireo.errors import SettingError
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -45,6 +47,54 @@ def mlp(inputs: int, hidden: int, outputs: int, *, batch_norm: bool) -> nn.Seque
     return nn.Sequential(
         nn.Linear(inputs, hidden), *norm, nn.ReLU(inplace=True), nn.Linear(hidden, outputs)
     )
+
+
+def batch_norm_mlp(inputs: int, *sizes: int, last_bias: bool = False) -> nn.Sequential:
+    """Build linear layers of `sizes` with batch norm and ReLU after each but the last.
+
+    No bias stands before a batch norm, which would take it out again, whatever the released codes
+    say; the last layer's is `last_bias`.
+    """
+    layers: list[nn.Module] = []
+    for width in sizes[:-1]:
+        layers += [nn.Linear(inputs, width, bias=False), nn.BatchNorm1d(width)]
+        layers += [nn.ReLU(inplace=True)]
+        inputs = width
+    return nn.Sequential(*layers, nn.Linear(inputs, sizes[-1], bias=last_bias))
+
+
+def demand_sizes(settings: Any, *names: str, least: int = 1) -> None:
+    """Refuse settings of these names that are below `least`.
+
+    Raises:
+        SettingError: the first of them.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if value < least:
+            raise SettingError(f"{name} must be at least {least}; got {value}.")
+
+
+def zero_residuals(encoder: nn.Module) -> None:
+    """Set the last batch norm's weight of every residual block to 0: blocks begin as the identity.
+
+    Blocks are those of torchvision's ResNets and of the CIFAR ones. timm's own do this themselves;
+    other networks have no such blocks and are left as they are.
+
+    References:
+        Goyal et al. 2017, arXiv 1706.02677, section 5.1.
+    """
+    for module in encoder.modules():
+        if isinstance(module, Bottleneck):
+            nn.init.zeros_(module.bn3.weight)
+        elif isinstance(module, BasicBlock | Block):
+            nn.init.zeros_(module.bn2.weight)
+
+
+def off_diagonal(C: Float[Tensor, "d d"]) -> Float[Tensor, " rest"]:
+    """Return all entries of a square matrix that are not on its diagonal."""
+    d = len(C)
+    return C.flatten()[1:].view(d - 1, d + 1)[:, :-1].flatten()
 
 
 def usage(scores: Float[Tensor, "views n K"], T: float) -> Float[Tensor, ""]:
@@ -82,14 +132,18 @@ class Queue(nn.Module):
         self.register_buffer("pointer", torch.zeros(1, dtype=torch.int64))
 
     @torch.no_grad()
-    def push(self, keys: Float[Tensor, "n d"]) -> None:
-        """Replace the n oldest columns by `keys`; n divides the size, so no batch is cut."""
+    def push(self, keys: Float[Tensor, "n d"]) -> Int64[Tensor, " n"]:
+        """Replace the n oldest columns by `keys`, and return which ones these were.
+
+        n divides the size, so no batch is cut.
+        """
         n, K = len(keys), self.columns.shape[1]
         assert K % n == 0, f"a queue of {K} takes batches that divide it, not {n}"
         # By tensors, for an integer would make the host wait for the GPU in every step.
         places = self.pointer + torch.arange(n, device=self.pointer.device)
         self.columns.index_copy_(1, places, keys.T)
         self.pointer.add_(n).remainder_(K)
+        return places
 
 
 @torch.no_grad()

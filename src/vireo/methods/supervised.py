@@ -38,6 +38,7 @@ class Supervised(Method):
     """Encoder with a classifier, which is saved with it."""
 
     Settings = SupervisedSettings
+    sync_batch_norm = False
 
     def __init__(
         self,
@@ -88,8 +89,10 @@ class Supervised(Method):
         num_examples: int,
         num_classes: int | None,
     ) -> None:
-        """Refuse images without classes."""
+        """Refuse images without classes, and less than no jitter."""
         _known(num_classes)
+        if settings.jitter < 0:
+            raise SettingError(f"jitter must not be below 0; got {settings.jitter}.")
 
     def forward(self, batch: ViewBatch) -> Losses:
         """Return the cross-entropy of one view an image."""

@@ -3,6 +3,7 @@
 recipe.json            settings, what they resolved to, compute and versions; written first
 metrics.jsonl          one line a report
 checkpoint-STEP.pt     the last two
+cost.json              images a second, operations, seconds, memory, energy
 encoder.safetensors    the result
 card.json              written last: a folder that has it is finished
 """
@@ -14,13 +15,13 @@ from typing import Any
 
 from vireo import devices, files
 from vireo.console import warn
-from vireo.devices import Compute
 from vireo.digest import digest, plain
 from vireo.errors import SettingError, StoreError
 from vireo.records import PretrainSettings
 
 RECIPE = "recipe.json"
 METRICS = "metrics.jsonl"
+COST = "cost.json"
 RESULT = ("encoder.safetensors", "card.json")
 
 
@@ -64,7 +65,10 @@ def read_recipe(folder: Path, settings: PretrainSettings) -> dict[str, Any] | No
 
 
 def write_recipe(
-    folder: Path, settings: PretrainSettings, resolved: Mapping[str, Any], compute: Compute
+    folder: Path,
+    settings: PretrainSettings,
+    resolved: Mapping[str, Any],
+    compute: Mapping[str, Any],
 ) -> None:
     """Write what the run is, before its first step."""
     recipe = {
@@ -79,20 +83,21 @@ def write_recipe(
 
 
 def compare_recipe(
-    folder: Path, recipe: Mapping[str, Any], resolved: Mapping[str, Any], compute: Compute
+    folder: Path, recipe: Mapping[str, Any], resolved: Mapping[str, Any], compute: Mapping[str, Any]
 ) -> None:
     """Hold what a run resolved to now against what it resolved to when it began.
 
-    Other images or defaults are refused. Another machine or version is not, but said: sums are
-    rounded in another order or precision, so the result is equal only nearly.
+    Other images or defaults are refused. Another machine, number of processes or version is not,
+    but said: sums are rounded in another order or precision, so the result is equal only nearly.
+    Local batch norm, of methods published with it, sees other shares of a batch.
 
     Raises:
         SettingError: the images or the method's defaults are not those the run began with.
     """
     _demand_same(folder, recipe["resolved"], plain(resolved))
-    then = {**recipe["versions"], **recipe["compute"]}
-    now = {**devices.versions(), **plain(compute)}
-    named = ("device", "precision", "threads", *devices.versions())
+    then = {"processes": 1, **recipe["versions"], **recipe["compute"]}
+    now = {**devices.versions(), **compute}
+    named = ("device", "precision", "threads", "processes", *devices.versions())
     changed = [name for name in named if then.get(name) != now[name]]
     if changed:
         facts = ", ".join(f"{name} {then.get(name)} -> {now[name]}" for name in changed)

@@ -1,5 +1,6 @@
 """The metrics of a run: one JSON line a report, and TensorBoard where it is installed."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,6 +40,20 @@ class MetricsLog:
         if self._board is not None:
             for name, value in line.items():
                 self._board.add_scalar(name, value, int(line["step"]))
+
+
+class NoLog:
+    """Keeps nothing: the log of a process that is not the first."""
+
+    def write(self, line: Mapping[str, int | float]) -> None:
+        """Forget the line."""
+
+
+def metrics_log(
+    path: Path, step: int, *, kept: bool
+) -> contextlib.AbstractContextManager[MetricsLog | NoLog]:
+    """Return the log at `path` after `step`, or one that keeps nothing."""
+    return MetricsLog(path, step) if kept else contextlib.nullcontext(NoLog())
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -17,14 +17,21 @@ from torch import Tensor, nn
 
 from vireo.errors import TrainingError
 from vireo.features.rank import effective_rank, feature_std
+from vireo.methods.cards import CARDS
 from vireo.methods.method import Losses, Progress
+from vireo.methods.processes import mean_of_all_processes
 
 COLLAPSED_STD = 0.01  # of unit features, times sqrt(d): 1 is evenly spread, 0 all the same
 COLLAPSED_RANK = 1.05
+COLLAPSED_LINES = 5
+GENERAL_ADVICE = "Lower the learning rate, warm it up, or use larger batches."
 
 
 class Meter:
-    """Means of the loss and its terms since the last line of the log, kept on the device."""
+    """Means of the loss and its terms since the last line of the log, kept on the device.
+
+    Of several processes the mean is logged: each has its own share of every batch.
+    """
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
@@ -38,17 +45,22 @@ class Meter:
 
     def means(self) -> dict[str, float]:
         """Return the means and start anew."""
-        means = {name: float(total) / self._count for name, total in self._sums.items()}
+        totals = mean_of_all_processes(torch.stack(list(self._sums.values())))
+        means = {
+            name: float(total) / self._count for name, total in zip(self._sums, totals, strict=True)
+        }
         self._sums, self._count = {}, 0
         return means
 
     def finite(self) -> bool:
         """Whether no step since the last line had a loss that is not finite."""
-        return self._count == 0 or math.isfinite(float(self._sums["loss"]))
+        if self._count == 0:
+            return True
+        return math.isfinite(float(mean_of_all_processes(self._sums["loss"])))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the sums, for a checkpoint between two lines."""
-        return {"sums": dict(self._sums), "count": self._count}
+        return {"sums": {name: t.cpu() for name, t in self._sums.items()}, "count": self._count}
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
         """Take over the sums that `state_dict` gave."""
@@ -83,10 +95,44 @@ def demand_finite(meter: Meter, network: nn.Module, now: Progress) -> None:
     )
 
 
+class CollapseWatch:
+    """Stops a run whose features are one point, line after line, and says what to try.
+
+    Args:
+        method: its name; its card has the advice.
+    """
+
+    def __init__(self, method: str) -> None:
+        self._card = CARDS.get(method)
+        self._lines = 0
+
+    def see(self, line: Mapping[str, int | float], now: Progress) -> None:
+        """Take in one line of the log.
+
+        Raises:
+            TrainingError: the last lines, after the first epoch, all show a collapse.
+        """
+        self._lines = self._lines + 1 if now.epoch > 0 and is_collapsed(line) else 0
+        if self._lines < COLLAPSED_LINES:
+            return
+        advice = self._card.advice if self._card else ""
+        raise TrainingError(
+            f"Stopped at step {now.step} (epoch {now.epoch}): all images have had nearly the same "
+            f"feature for {self._lines} lines of the log (std {line['feature_std']:.2g} of 1, rank "
+            f"{line['feature_rank']:.3g}), so the representation has collapsed and further steps "
+            f"would be wasted. {advice or GENERAL_ADVICE}"
+        )
+
+
+def is_collapsed(line: Mapping[str, int | float]) -> bool:
+    """Whether a line of the log shows features that are all the same."""
+    return line["feature_std"] < COLLAPSED_STD or line["feature_rank"] < COLLAPSED_RANK
+
+
 def warnings(line: Mapping[str, int | float], progress: Progress) -> dict[str, str]:
     """Return what looks wrong in a line of the log: kind to message, empty if nothing does."""
     found = {}
-    if line["feature_std"] < COLLAPSED_STD or line["feature_rank"] < COLLAPSED_RANK:
+    if is_collapsed(line):
         found["collapse"] = (
             f"step {progress.step}: all images have nearly the same feature (std "
             f"{line['feature_std']:.2g} of 1, rank {line['feature_rank']:.3g}): the representation "
@@ -94,7 +140,7 @@ def warnings(line: Mapping[str, int | float], progress: Progress) -> dict[str, s
         )
     if progress.fraction >= 0.5 and line["loss_level"] > 0.995:
         found["no information"] = (
-            f"step {progress.step}: the loss is that of features without information "
+            f"step {progress.step}: the loss is no better than without any information "
             f"({line['loss']:.4g}) after half of the run. Train longer or at another learning rate."
         )
     if line.get("prototype_usage", 1.0) < 0.1 and progress.epoch > 0:

@@ -17,7 +17,7 @@ from vireo.errors import SettingError
 from vireo.methods import find_method
 from vireo.methods.building import build_method, method_settings
 from vireo.methods.method import Method
-from vireo.pretrain.optimizers import check_optimizer
+from vireo.pretrain.optimizers import check_optimizer, shorten_warmup
 from vireo.records import DatasetSpec, OptimizerSettings, PretrainSettings
 
 MAX_WORKERS = 8
@@ -77,13 +77,16 @@ class Run:
         return method.to(self.compute.torch_device).train()
 
 
-def prepare(settings: PretrainSettings, compute: Compute, engine: str | None = None) -> Run:
+def prepare(
+    settings: PretrainSettings, compute: Compute, engine: str | None = None, processes: int = 1
+) -> Run:
     """Check the settings against the images and fill in what they leave open.
 
     Args:
         settings: what a person asked for.
         compute: where it runs.
         engine: of the views, where a run that is resumed has chosen already.
+        processes: that share each batch.
 
     Raises:
         SettingError: the first rule that is broken, before any network is built.
@@ -91,8 +94,11 @@ def prepare(settings: PretrainSettings, compute: Compute, engine: str | None = N
     """
     _check_sizes(settings)
     method = find_method(settings.method)
+    _check_parts(settings, method, processes)
     options = method_settings(method, settings.image_size, settings.options)
-    optimizer = settings.optimizer or method.published_optimizer(settings.batch_size)
+    optimizer = settings.optimizer or shorten_warmup(
+        method.published_optimizer(settings.batch_size), settings.epochs
+    )
     check_optimizer(optimizer, settings.epochs)
     data = settings.data
     spec = find_dataset(data) if isinstance(data, str) else data
@@ -128,12 +134,15 @@ def count_classes(source: Source) -> int | None:
     return int(np.max([source.target(index, "class") for index in range(len(source))])) + 1
 
 
-def choose_workers() -> int:
+def choose_workers(sharing: int = 1) -> int:
     """Return the loader's processes: none for one core, the machine's cores up to eight else.
 
     They change the speed alone: draws are seeded by example.
+
+    Args:
+        sharing: processes of a run that share the machine's cores.
     """
-    cores = min(devices.usable_cores(), MAX_WORKERS)
+    cores = min(devices.usable_cores() // sharing, MAX_WORKERS)
     return cores if cores > 1 else 0
 
 
@@ -143,8 +152,23 @@ def _engine(settings: PretrainSettings, compute: Compute) -> str:
     return settings.engine
 
 
+def _check_parts(settings: PretrainSettings, method: type[Method], processes: int) -> None:
+    """Refuse a batch that processes or parts cannot share, and parts where the loss has none."""
+    parts, size = settings.accumulate, settings.batch_size
+    if parts > 1 and method.batch_interaction:
+        raise SettingError(
+            f"{settings.method} cannot accumulate gradients over parts of a batch: "
+            f"{method.batch_interaction}. Set accumulate = 1, and a smaller batch_size."
+        )
+    if size % (parts * processes) or size < 2 * parts * processes:
+        raise SettingError(
+            f"batch_size must give each of {processes} processes {parts} equal parts of at least 2 "
+            f"images; got {size}. Set a multiple of {parts * processes}."
+        )
+
+
 def _check_sizes(settings: PretrainSettings) -> None:
-    least = {"epochs": 1, "batch_size": 2, "image_size": 8}
+    least = {"epochs": 1, "batch_size": 2, "image_size": 8, "accumulate": 1}
     for name, value in dataclasses.asdict(settings).items():
         if name in least and value < least[name]:
             raise SettingError(f"{name} must be at least {least[name]}; got {value}.")

@@ -15,7 +15,7 @@ from vireo import files
 from vireo.console import warn
 from vireo.errors import CheckpointError, StoreError
 
-FORMAT = 1
+FORMAT = 2
 KEPT = 2
 
 

@@ -153,7 +153,7 @@ def _keys(
     A task is what decides its numbers: its text and its dataset's paths do not, its examples do.
     """
     size = input_size(encoder.card, task)
-    preprocessing = preprocessing_digest(encoder.card, size)
+    preprocessing = preprocessing_digest(encoder.card, size, maps=head_of(task).dense)
     asked = replace(task, dataset="", summary="", similar_pretraining=())
     shared = {
         "encoder": digest(weights_digest(encoder.backbone), preprocessing),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from PIL import Image, ImageFilter
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from torchvision.transforms import functional as pillow
 from torchvision.transforms.v2 import functional as tensors
 
@@ -13,6 +13,8 @@ from vireo.data.views.recipe import (
     Flip,
     GaussianBlur,
     Grayscale,
+    Photometric,
+    QuarterTurns,
     Solarize,
     View,
 )
@@ -82,7 +84,25 @@ def apply_one(operation, values, image, *, F, side):
         case Solarize():
             floating = torch.is_tensor(image) and image.is_floating_point()
             result = F.solarize(image, operation.threshold / (255 if floating else 1))
+        case QuarterTurns():
+            result = F.rotate(image, 90.0 * values[0])
+        case _:
+            assert isinstance(operation, Photometric)
+            result = photometric_one(values, image)
     return result
+
+
+def photometric_one(values, image):
+    """Pillow's four operations, as PIRL's released code composes them; on 8 bits whatever comes."""
+    if torch.is_tensor(image):
+        levels = image if image.dtype == torch.uint8 else (image * 255).round().byte()
+        found = photometric_one(values, pillow.to_pil_image(levels))
+        result = torch.from_numpy(np.array(found)).permute(2, 0, 1)
+        return result if image.dtype == torch.uint8 else result.float() / 255
+    bits, sharpness, threshold = values
+    image = ImageOps.posterize(image, int(bits))
+    image = ImageEnhance.Sharpness(image).enhance(sharpness)
+    return ImageOps.autocontrast(ImageOps.solarize(image, int(threshold)))
 
 
 def blur_one(operation, sigma, image, F):

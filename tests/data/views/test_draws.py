@@ -17,6 +17,8 @@ from vireo.data.views.recipe import (
     Flip,
     GaussianBlur,
     Grayscale,
+    Photometric,
+    QuarterTurns,
     Solarize,
     View,
     ViewRecipe,
@@ -112,7 +114,28 @@ def test_blur_has_torchvisions_distribution():
     assert stats.ks_2samp(ours.values[:, 0], theirs).pvalue > LEVEL
 
 
-@pytest.mark.parametrize("kind", [Flip, Grayscale, GaussianBlur, Solarize])
+def test_the_photometric_group_reaches_both_ends_of_its_ranges_evenly():
+    _, ours = many(Crop(), Photometric(thresholds=(0, 9)))
+    bits, sharpness, threshold = ours.values.T
+    for column, wanted in ((bits, range(4, 9)), (threshold, range(10))):
+        values, counts = np.unique(column, return_counts=True)
+        assert values.tolist() == list(wanted)
+        assert stats.chisquare(counts).pvalue > LEVEL
+    assert stats.kstest(sharpness, stats.uniform(0.1, 1.8).cdf).pvalue > LEVEL
+    assert stats.binomtest(int(ours.applied.sum()), NUM_DRAWS, 0.66).pvalue > LEVEL
+
+
+def test_the_four_turns_are_equally_likely():
+    _, ours = many(Crop(), QuarterTurns())
+    values, counts = np.unique(ours.values, return_counts=True)
+    assert values.tolist() == [0, 1, 2, 3]
+    assert stats.chisquare(counts).pvalue > LEVEL
+    assert ours.applied.all()
+
+
+@pytest.mark.parametrize(
+    "kind", [Flip, Grayscale, GaussianBlur, Solarize, Photometric, QuarterTurns]
+)
 @pytest.mark.parametrize("probability", [0.0, 0.2, 1.0])
 def test_operations_are_applied_as_often_as_they_say(kind, probability):
     _, ours = many(Crop(), kind(probability=probability))
@@ -173,6 +196,23 @@ def test_a_recipe_whose_crop_is_not_first_is_refused(operations, found):
     with pytest.raises(SettingError) as caught:
         check_recipe(recipe_of(*operations))
     assert found in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "crop",
+    [
+        Crop(scale=(0.0, 1.0)),
+        Crop(scale=(1.0, 0.2)),
+        Crop(scale=(0.5, 1.5)),
+        Crop(scale=(float("nan"), 1.0)),
+        Crop(ratio=(0.0, 1.0)),
+        Crop(ratio=(2.0, 1.0)),
+    ],
+)
+def test_a_crop_of_no_share_of_the_image_is_refused(crop):
+    """Areas beyond the image never fit: every crop would be the central one."""
+    with pytest.raises(SettingError, match="two shares of the image, above 0 and at most 1"):
+        check_recipe(recipe_of(crop))
 
 
 def test_a_recipe_without_views_or_pixels_is_refused():

@@ -15,7 +15,14 @@ from torchvision.transforms.v2 import functional as F
 
 from vireo.data.views import opencv_engine, photometric
 from vireo.data.views.published import supervised
-from vireo.data.views.recipe import Flip, GaussianBlur, Grayscale, Solarize
+from vireo.data.views.recipe import (
+    Flip,
+    GaussianBlur,
+    Grayscale,
+    Photometric,
+    QuarterTurns,
+    Solarize,
+)
 from vireo.errors import MissingExtraError
 
 ROUNDING = 5e-6
@@ -88,6 +95,48 @@ def test_solarize(threshold):
     check(ours, F.solarize(levels, threshold) / 255)
 
 
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_quarter_turns(float_images, turns):
+    image = float_images[0, :, :, :17]
+    ours = opencv_engine.operate(QuarterTurns(), np.array([float(turns)]), channels_last(image))
+    check(ours, F.rotate(image, 90.0 * turns))
+
+
+@pytest.mark.parametrize("bits", [4, 5, 6, 7, 8])
+def test_posterize(bits):
+    levels = torch.arange(256, dtype=torch.uint8).expand(3, 1, 256)
+    noisy = (levels + (torch.rand(levels.shape) - 0.5) * 0.9) / 255
+    for image in (levels / 255, noisy):
+        check(opencv_engine.posterize(channels_last(image), bits), F.posterize(levels, bits) / 255)
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.1, 0.7, 1.0, 1.9])
+@pytest.mark.parametrize("size", [(17, 21), (3, 3), (2, 9), (1, 1)])
+def test_sharpen(float_images, factor, size):
+    image = float_images[0, :, : size[0], : size[1]]
+    ours = opencv_engine.sharpen(channels_last(image), factor)
+    check(ours, F.adjust_sharpness(image, factor))
+
+
+def test_autocontrast(float_images):
+    for levels in (float_images * 200 + 20).byte():
+        ours = opencv_engine.autocontrast(channels_last(levels / 255))
+        check(ours, F.autocontrast(levels / 255))
+    flat = np.full((4, 4, 3), 100 / 255, dtype=np.float32)
+    flat[0] += np.float32(3e-8)
+    assert (opencv_engine.autocontrast(flat) == flat).all()
+
+
+def test_pirls_group_is_the_torch_engines(float_images):
+    rng = np.random.default_rng(0)
+    for image in float_images:
+        values = np.array([rng.integers(4, 9), rng.uniform(0.1, 1.9), rng.integers(0, 257)])
+        ours = opencv_engine.pirl_group(channels_last(image), values)
+        theirs = photometric.pirl_group(image[None], values[None])[0]
+        # A value halfway between levels may fall to either side of a threshold.
+        assert (np.abs(ours - channels_last(theirs)) > 1e-4).mean() < 0.005
+
+
 @pytest.mark.parametrize("sigma", [0.1, 0.7, 1.3, 2.0])
 def test_blur(float_images, sigma):
     operation = GaussianBlur(sigma=(0.1, 2.0))
@@ -104,12 +153,13 @@ def test_blur_wider_than_the_image_is_the_torch_engines():
 
 
 def test_operations_leave_their_input_alone(float_images):
-    image = channels_last(float_images[0])
+    image = channels_last(float_images[0, :, :, :17])
     before = image.copy()
     values = np.array([0.5, 1.5, 0.5, 0.1, 3, 0, 1, 2])
     opencv_engine.jitter(image, values)
-    for operation in (Flip(), Grayscale(), GaussianBlur(), Solarize()):
+    for operation in (Flip(), Grayscale(), GaussianBlur(), Solarize(), QuarterTurns()):
         opencv_engine.operate(operation, np.array([1.0]), image)
+    opencv_engine.operate(Photometric(), np.array([4.0, 1.5, 100.0]), image)
     assert (image == before).all()
 
 

@@ -23,7 +23,7 @@ from vireo.data.views.draws import draw_views
 from vireo.data.views.engine import image_sizes
 from vireo.data.views.opencv_engine import OpenCVEngine
 from vireo.data.views.published import multi_crop, supervised, two_crops
-from vireo.data.views.recipe import Flip, ViewRecipe
+from vireo.data.views.recipe import Crop, Flip, Photometric, QuarterTurns, ViewRecipe
 from vireo.data.views.torch_engine import TorchEngine
 
 CPU = torch.device("cpu")
@@ -79,6 +79,24 @@ def test_engines_are_near_the_official_pipelines(engine, composition, photos):
     difference = compare(engine, composition, photos)
     assert difference.mean() < 1.6
     assert difference.mean((2, 3, 4)).max() < 3
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_turns_and_mirrors_are_done_in_the_recipes_order(engine, photos):
+    """They do not commute: a mirror before a turn is not one after it."""
+    operations = (Crop(), Flip(), QuarterTurns(), Flip(), QuarterTurns(), Flip())
+    recipe = ViewRecipe(views=(whole(operations, count=2),), **PLAIN)
+    difference = compare(engine, float_composition, photos, recipe)
+    assert difference.max() < (5e-3 if engine == "torch" else 1.5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_pirls_group_is_near_the_official_one(engine, photos):
+    """Fractions that Pillow cuts off are stretched, and decide what is posterised or inverted."""
+    recipe = ViewRecipe(views=(whole((Crop(), Photometric(probability=1.0)), count=3),), **PLAIN)
+    difference = compare(engine, pillow_composition, photos, recipe)
+    assert difference.median() < 2
+    assert (difference > 32).float().mean() < 0.02
 
 
 @pytest.mark.parametrize("engine", ENGINES)

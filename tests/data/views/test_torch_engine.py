@@ -9,8 +9,8 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageFilter
-from tests.data.views.compositions import jitter_one, smooth_image
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+from tests.data.views.compositions import jitter_one, photometric_one, smooth_image
 from torchvision.transforms.v2 import functional as F
 
 from vireo.data.views import photometric, resample
@@ -126,6 +126,101 @@ def test_solarize_decides_by_the_rounded_level(threshold):
     assert torch.equal(inverted, expected)
     exact = photometric.solarize(levels / 255, threshold=threshold)
     torch.testing.assert_close(exact, F.solarize(levels, threshold) / 255, atol=1e-7, rtol=0)
+
+
+def per_example(values):
+    return torch.tensor(values, dtype=torch.float32).view(-1, 1, 1, 1)
+
+
+def test_solarize_has_a_threshold_an_example():
+    levels = torch.arange(256, dtype=torch.uint8).expand(4, 3, 1, 256)
+    thresholds = [0, 77, 255, 256]
+    ours = photometric.solarize(levels / 255, threshold=per_example(thresholds))
+    theirs = [
+        np.array(ImageOps.solarize(as_pillow(image), threshold))
+        for image, threshold in zip(levels, thresholds, strict=True)
+    ]
+    assert np.array_equal(as_levels(ours), theirs)
+
+
+def as_pillow(image):
+    return Image.fromarray(image.permute(1, 2, 0).numpy())
+
+
+def as_levels(images):
+    """Float images whose values are levels, as Pillow's arrays."""
+    levels = (images * 255).round()
+    torch.testing.assert_close(images * 255, levels, atol=1e-4, rtol=0)
+    return levels.byte().permute(0, 2, 3, 1).numpy()
+
+
+def test_posterize_is_pillows_and_torchvisions():
+    levels = torch.arange(256, dtype=torch.uint8).expand(5, 3, 1, 256)
+    bits = [4, 5, 6, 7, 8]
+    ours = as_levels(photometric.posterize(levels / 255, per_example(bits)))
+    for image, kept, result in zip(levels, bits, ours, strict=True):
+        assert np.array_equal(result, np.array(ImageOps.posterize(as_pillow(image), kept)))
+        assert np.array_equal(result, F.posterize(image, kept).permute(1, 2, 0))
+
+
+def test_posterize_decides_by_the_rounded_level():
+    levels = torch.arange(256.0).expand(1, 3, 1, 256)
+    noisy = (levels + (torch.rand(levels.shape) - 0.5) * 0.9) / 255
+    exact = photometric.posterize(levels / 255, per_example([4]))
+    assert torch.equal(photometric.posterize(noisy, per_example([4])), exact)
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.1, 0.7, 1.0, 1.9])
+def test_sharpen_is_torchvisions(float_images, factor):
+    ours = photometric.sharpen(float_images, per_example([factor] * 6))
+    theirs = F.adjust_sharpness(float_images, factor)
+    torch.testing.assert_close(ours, theirs, atol=ROUNDING, rtol=0)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 5), (5, 2)])
+def test_sharpen_leaves_what_is_all_border(size):
+    images = torch.rand(1, 3, *size)
+    ours = photometric.sharpen(images, per_example([1.9]))
+    assert torch.equal(ours, F.adjust_sharpness(images, 1.9))
+    assert torch.equal(ours, images)
+
+
+def test_sharpen_is_pillows_but_for_its_cut_fractions():
+    image = smooth_image(0, 30, 40)
+    for factor in (0.1, 0.9, 1.9):
+        ours = photometric.sharpen(as_torch(image)[None], per_example([factor]))[0] * 255
+        theirs = np.array(ImageEnhance.Sharpness(Image.fromarray(image)).enhance(factor))
+        # Pillow rounds the mean, which |1 - factor| < 1 scales, and cuts off the result's fraction.
+        assert np.abs(ours.permute(1, 2, 0).numpy() - theirs).max() < 1.5
+
+
+def test_autocontrast_is_torchvisions_and_pillows(float_images):
+    levels = (float_images * 200 + 20).byte()
+    levels[:, 0, :, 3:] = levels[:, :1, 3, 3, None]  # two levels only in one channel
+    ours = photometric.autocontrast(levels / 255)
+    theirs = F.autocontrast(levels / 255)
+    torch.testing.assert_close(ours, theirs, atol=ROUNDING, rtol=0)
+    for image, result in zip(levels, ours, strict=True):
+        pillow = np.array(ImageOps.autocontrast(as_pillow(image)))
+        assert np.abs(result.permute(1, 2, 0).numpy() * 255 - pillow).max() < 1.001  # it cuts off
+
+
+def test_autocontrast_leaves_a_channel_flat_whose_floats_differ_by_rounding():
+    flat = torch.full((1, 3, 4, 4), 100 / 255)
+    flat[:, :, 0] += 3e-8
+    assert len(flat.unique()) == 2
+    assert torch.equal(photometric.autocontrast(flat), flat)
+
+
+def test_pirls_group_is_pillows_in_its_order():
+    """One example of each kind: no step moves a level across the threshold of another."""
+    images = torch.from_numpy(np.stack([smooth_image(i, 24, 32) for i in range(4)]))
+    images = images.permute(0, 3, 1, 2).float() / 255
+    values = np.array([[4, 1.0, 256], [8, 0.4, 256], [5, 1.0, 60], [8, 1.9, 0]])
+    ours = photometric.pirl_group(images.clone(), values)
+    theirs = [photometric_one(row, image) for row, image in zip(values, images, strict=True)]
+    # Cut fractions are stretched with the rest: the images use three quarters of the levels.
+    assert (ours - torch.stack(theirs)).abs().max() * 255 < 3
 
 
 def test_blur(float_images):

@@ -8,18 +8,22 @@ torchvision's: crops by up to ten tries of area and log-uniform ratio and then t
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from vireo import seeding
+from vireo.data.views import jigsaw
 from vireo.data.views.recipe import (
     ColorJitter,
     Crop,
     GaussianBlur,
+    Jigsaw,
     Operation,
+    Photometric,
+    QuarterTurns,
     View,
     ViewRecipe,
 )
@@ -37,7 +41,8 @@ class Draw:
         applied: which examples the operation touches.
         values: by operation: Crop top, left, height, width in pixels; ColorJitter the factors of
             brightness, contrast and saturation, the hue shift in turns, then which of these four
-            (0..3) comes first, second, third and last; GaussianBlur sigma; the others none.
+            (0..3) comes first, second, third and last; GaussianBlur sigma; Photometric bits,
+            sharpness and threshold; QuarterTurns their number; the others none.
     """
 
     applied: Bool[np.ndarray, " batch"]
@@ -45,7 +50,11 @@ class Draw:
 
 
 Draws = tuple[tuple[Draw, ...], ...]
-"""One tuple a view of `single_views`, one `Draw` an operation."""
+"""One tuple a view of `single_views`, one `Draw` an operation.
+
+Two more where the recipe has a jigsaw: its board's operations; the cut (`jigsaw.draw_cuts`) and the
+patches' operations, whose rows are the patches, nine an example.
+"""
 
 
 def single_views(recipe: ViewRecipe) -> tuple[View, ...]:
@@ -76,11 +85,12 @@ def check_recipe(recipe: ViewRecipe) -> None:
     """Refuse a recipe that no engine can follow.
 
     Raises:
-        SettingError: no views, or a view whose operations are not one Crop and then others.
+        SettingError: no views, a view whose operations are not one Crop and then others, or a Crop
+            of no share of the image.
     """
     if not recipe.views:
         raise SettingError("A recipe needs at least one view; it lists none.")
-    for view in recipe.views:
+    for view in (*recipe.views, *_boards(recipe)):
         kinds = [type(operation).__name__ for operation in view.operations]
         if kinds[:1] != ["Crop"] or kinds.count("Crop") != 1:
             raise SettingError(
@@ -92,6 +102,19 @@ def check_recipe(recipe: ViewRecipe) -> None:
                 f"A view needs a side and a count of at least 1; found side {view.side}, "
                 f"count {view.count}."
             )
+        _check_crop(view.operations[0])
+    if recipe.jigsaw is not None:
+        jigsaw.check_jigsaw(recipe.jigsaw)
+
+
+def _check_crop(crop: Operation) -> None:
+    assert isinstance(crop, Crop)
+    (least, most), (narrow, wide) = crop.scale, crop.ratio
+    if not (0 < least <= most <= 1 and 0 < narrow <= wide):
+        raise SettingError(
+            f"A crop's scale is two shares of the image, above 0 and at most 1, the smaller first, "
+            f"and so is its ratio, which may be above 1; found {crop.scale} and {crop.ratio}."
+        )
 
 
 def draw_views(
@@ -118,8 +141,9 @@ def draw_views(
         >>> crop.values.shape, flip.applied.shape
         ((1, 4), (1,))
     """
-    views = single_views(recipe)
+    views = (*single_views(recipe), *_boards(recipe))
     counts = [_num_uniforms(operation) for view in views for operation in view.operations]
+    counts += _patch_uniforms(recipe)
     uniform = np.stack(
         [
             seeding.generator(seed_digest, "views", epoch, int(index)).random(sum(counts))
@@ -127,10 +151,15 @@ def draw_views(
         ]
     )
     parts = iter(np.split(uniform, np.cumsum(counts)[:-1], axis=1))
-    return tuple(
+    draws = tuple(
         tuple(_draw(operation, next(parts), sizes) for operation in view.operations)
         for view in views
     )
+    return draws if recipe.jigsaw is None else (*draws, _patches(recipe.jigsaw, parts, sizes))
+
+
+def _boards(recipe: ViewRecipe) -> tuple[View, ...]:
+    return () if recipe.jigsaw is None else (recipe.jigsaw.board,)
 
 
 def _num_uniforms(operation: Operation) -> int:
@@ -139,10 +168,32 @@ def _num_uniforms(operation: Operation) -> int:
             return _TRIES * 4
         case ColorJitter():
             return 1 + 2 * _NUM_JITTERS
-        case GaussianBlur():
+        case Photometric():
+            return 4
+        case GaussianBlur() | QuarterTurns():
             return 2
         case _:
             return 1
+
+
+def _patch_uniforms(recipe: ViewRecipe) -> list[int]:
+    if recipe.jigsaw is None:
+        return []
+    each = (_num_uniforms(operation) for operation in recipe.jigsaw.operations)
+    return [jigsaw.NUM_UNIFORMS, *(jigsaw.PATCHES * count for count in each)]
+
+
+def _patches(
+    recipe: Jigsaw,
+    parts: Iterator[Float64[np.ndarray, "batch _uniforms"]],
+    sizes: Int64[np.ndarray, "batch 2"],
+) -> tuple[Draw, ...]:
+    cuts = jigsaw.draw_cuts(recipe, next(parts))
+    cut = Draw(applied=np.ones(len(cuts), dtype=bool), values=cuts)
+    rows = len(cuts) * jigsaw.PATCHES
+    each = np.repeat(sizes, jigsaw.PATCHES, axis=0)
+    drawn = (_draw(op, next(parts).reshape(rows, -1), each) for op in recipe.operations)
+    return (cut, *drawn)
 
 
 def _draw(
@@ -161,6 +212,10 @@ def _draw(
         case GaussianBlur():
             low, high = operation.sigma
             values = low + (high - low) * uniform[:, 1:]
+        case Photometric():
+            values = _photometric(operation, uniform[:, 1:])
+        case QuarterTurns():
+            values = np.floor(4 * uniform[:, 1:])
         case _:
             values = uniform[:, :0]
     return Draw(applied=applied, values=values)
@@ -207,3 +262,13 @@ def _jitters(
     factors = low + (high - low) * uniform[:, :_NUM_JITTERS]
     order = np.argsort(uniform[:, _NUM_JITTERS:], axis=1, kind="stable")
     return np.concatenate([factors, order.astype(np.float64)], axis=1)
+
+
+def _photometric(
+    operation: Photometric, uniform: Float64[np.ndarray, "batch 3"]
+) -> Float64[np.ndarray, "batch 3"]:
+    integer = np.array([True, False, True])
+    low, high = np.array([operation.bits, operation.sharpness, operation.thresholds]).T
+    values: Float64[np.ndarray, "batch 3"] = low + (high + integer - low) * uniform
+    np.floor(values, out=values, where=integer)
+    return values

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from vireo.data.views.draws import Draws
 
-ViewGroups = tuple[Float[Tensor, "views batch 3 side side"], ...]
+ViewGroups = tuple[Float[Tensor, "_views batch 3 _side _side"], ...]
+"""Views by side; where the recipe has a jigsaw, a last group of its patches: nine views."""
 
 
 @dataclass(frozen=True, kw_only=True)

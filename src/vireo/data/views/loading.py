@@ -18,7 +18,7 @@ from vireo.catalog import resolve
 from vireo.data.batch import ViewBatch
 from vireo.data.sources.source import Source
 from vireo.data.views.draws import check_recipe, draw_views
-from vireo.data.views.engine import Engine, Prepared, image_sizes
+from vireo.data.views.engine import Engine, Prepared, ViewGroups, image_sizes
 from vireo.data.views.recipe import ViewRecipe
 from vireo.data.workers import load_items
 from vireo.errors import SettingError, VireoError
@@ -64,6 +64,7 @@ def load_views(  # noqa: PLR0913 - facts of the source, the run and the machine;
     device: torch.device | str,
     workers: int,
     start: int = 0,
+    share: tuple[int, int] = (0, 1),
 ) -> Iterator[ViewBatch]:
     """Yield the batches of one epoch, from batch `start` on, on the device.
 
@@ -77,6 +78,8 @@ def load_views(  # noqa: PLR0913 - facts of the source, the run and the machine;
         device: where views are wanted.
         workers: processes that decode; 0 decodes here.
         start: batches to skip, without decoding them.
+        share: (rank, processes): which of equal runs of neighbouring examples of each batch to
+            yield.
 
     Raises:
         SettingError: a recipe, engine or batch size that cannot work.
@@ -88,7 +91,9 @@ def load_views(  # noqa: PLR0913 - facts of the source, the run and the machine;
     steps = num_batches(source, batch_size)
     order = epoch_order(len(source), seed_digest, epoch)[: steps * batch_size]
     examples = _Examples(source, recipe, maker, (seed_digest, epoch))
-    batches = list(order.reshape(steps, batch_size)[start:])
+    rank, processes = share
+    own = batch_size // processes
+    batches = list(order.reshape(steps, batch_size)[start:, rank * own : (rank + 1) * own])
     return _iterate(examples, batches, maker, device=torch.device(device), workers=workers)
 
 
@@ -115,7 +120,7 @@ class _Examples(Dataset[_Decoded]):
     def __init__(
         self, source: Source, recipe: ViewRecipe, engine: Engine, draw: tuple[str, int]
     ) -> None:
-        self.source, self._recipe, self._engine = source, recipe, engine
+        self.source, self.recipe, self._engine = source, recipe, engine
         self._seed_digest, self._epoch = draw
 
     def __getitem__(self, index: Int64[np.ndarray, " batch"]) -> _Decoded:
@@ -128,7 +133,7 @@ class _Examples(Dataset[_Decoded]):
         source = self.source
         images = [source.frames(int(i))[0] for i in index]
         draws = draw_views(
-            self._recipe,
+            self.recipe,
             index,
             image_sizes(images),
             seed_digest=self._seed_digest,
@@ -160,16 +165,18 @@ def _iterate(
     )
     with contextlib.closing(decoded):
         for batch in decoded:
-            yield _view_batch(batch, engine, device)
+            if batch.error is not None:
+                raise batch.error
+            assert batch.prepared is not None
+            groups = engine.finish(batch.prepared, device)
+            yield _view_batch(batch, groups, jigsaw=examples.recipe.jigsaw is not None)
 
 
-def _view_batch(decoded: _Decoded, engine: Engine, device: torch.device) -> ViewBatch:
-    if decoded.error is not None:
-        raise decoded.error
-    assert decoded.prepared is not None
-    label = None if decoded.label is None else torch.from_numpy(decoded.label).to(device)
+def _view_batch(decoded: _Decoded, groups: ViewGroups, *, jigsaw: bool) -> ViewBatch:
+    device = groups[0].device
     return ViewBatch(
-        groups=engine.finish(decoded.prepared, device),
+        groups=groups[:-1] if jigsaw else groups,
         index=torch.from_numpy(decoded.index).to(device),
-        label=label,
+        label=None if decoded.label is None else torch.from_numpy(decoded.label).to(device),
+        patches=groups[-1].transpose(0, 1) if jigsaw else None,
     )

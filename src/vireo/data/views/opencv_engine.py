@@ -18,13 +18,17 @@ from torch import Tensor
 from vireo.catalog import needs
 from vireo.data.views.draws import Draw, Draws, blur_radius, grouped_views, single_views
 from vireo.data.views.engine import Engine, Prepared, ViewGroups, image_sizes
+from vireo.data.views.jigsaw import PATCHES, corners
 from vireo.data.views.photometric import LUMA, gaussian
 from vireo.data.views.recipe import (
     ColorJitter,
     Flip,
     GaussianBlur,
     Grayscale,
+    Jigsaw,
     Operation,
+    Photometric,
+    QuarterTurns,
     Solarize,
     View,
     ViewRecipe,
@@ -57,7 +61,7 @@ class OpenCVEngine(Engine):
         self, images: Sequence[UInt8[np.ndarray, "_height _width 3"]], draws: Draws
     ) -> Prepared:
         """Make all views of the batch, 8 bits, channels last."""
-        views = single_views(self._recipe)
+        views, jigsaw = single_views(self._recipe), self._recipe.jigsaw
         groups = []
         for numbers in grouped_views(self._recipe):
             side = views[numbers[0]].side
@@ -66,6 +70,9 @@ class OpenCVEngine(Engine):
                 for out, number in zip(group, numbers, strict=True):
                     out[i] = make_view(views[number], draws[number], i, image)
             groups.append(torch.from_numpy(group))
+        if jigsaw is not None:
+            pieces = [make_patches(jigsaw, draws[-2:], i, image) for i, image in enumerate(images)]
+            groups.append(torch.from_numpy(np.stack(pieces)).transpose(0, 1))
         return Prepared(tensors=tuple(groups), sizes=image_sizes(images), draws=())
 
     def finish(self, prepared: Prepared, device: torch.device) -> ViewGroups:
@@ -85,12 +92,34 @@ def make_view(
 ) -> UInt8[np.ndarray, "side side 3"]:
     """Make one view of the image that is number `row` of the batch of `draws`."""
     top, left, height, width = (int(value) for value in draws[0].values[row])
-    pixels = resize(image[top : top + height, left : left + width], view.side) * _WHITE
-    for operation, draw in zip(view.operations[1:], draws[1:], strict=True):
+    pixels = resize(image[top : top + height, left : left + width], view.side)
+    return _operate_all(list(zip(view.operations[1:], draws[1:], strict=True)), row, pixels)
+
+
+def make_patches(
+    recipe: Jigsaw, draws: Draws, row: int, image: UInt8[np.ndarray, "height width 3"]
+) -> UInt8[np.ndarray, "9 side side 3"]:
+    """Make the patches, in drawn order, of the image that is number `row` of the batch."""
+    of_board, (cut, *rest) = draws
+    board = make_view(recipe.board, of_board, row, image)
+    steps = list(zip(recipe.operations, rest, strict=True))
+    tops, lefts = corners(recipe, cut.values[row : row + 1])
+    patches = [
+        _operate_all(steps, row * PATCHES + i, board[top:, left:][: recipe.side, : recipe.side])
+        for i, (top, left) in enumerate(zip(tops[0], lefts[0], strict=True))
+    ]
+    return np.stack(patches)
+
+
+def _operate_all(
+    steps: Sequence[tuple[Operation, Draw]], row: int, pixels: UInt8[np.ndarray, "height width 3"]
+) -> UInt8[np.ndarray, "height width 3"]:
+    image = pixels * _WHITE
+    for operation, draw in steps:
         if draw.applied[row]:
-            pixels = operate(operation, draw.values[row], pixels)
-    view_pixels: UInt8[np.ndarray, "side side 3"] = _cv2().convertScaleAbs(pixels, alpha=255)
-    return view_pixels
+            image = operate(operation, draw.values[row], image)
+    result: UInt8[np.ndarray, "height width 3"] = _cv2().convertScaleAbs(image, alpha=255)
+    return result
 
 
 def resize(
@@ -124,11 +153,66 @@ def operate(
         case GaussianBlur():
             taps = gaussian(values[None, :], blur_radius(operation))[0]
             result = cv2.sepFilter2D(image, -1, taps, taps, borderType=cv2.BORDER_REFLECT_101)
+        case Photometric():
+            result = pirl_group(image, values)
+        case QuarterTurns():
+            result = np.ascontiguousarray(np.rot90(image, int(values[0])))
         case _:
             assert isinstance(operation, Solarize), operation
-            above = image >= (operation.threshold - 0.5) / 255
-            result = np.where(above, 1 - image, image)
+            result = solarize(image, operation.threshold)
     return result  # type: ignore[no-any-return]
+
+
+def solarize(
+    image: Float32[np.ndarray, "height width 3"], threshold: int
+) -> Float32[np.ndarray, "height width 3"]:
+    """Invert what rounds to a level at or above the threshold."""
+    return np.where(image >= (threshold - 0.5) / 255, 1 - image, image)
+
+
+def pirl_group(
+    image: Float32[np.ndarray, "height width 3"], values: Float64[np.ndarray, "3"]
+) -> Float32[np.ndarray, "height width 3"]:
+    """Posterise, sharpen, solarise and stretch the contrast: formulas as in `photometric`."""
+    bits, factor, threshold = values.tolist()
+    image = sharpen(posterize(image, int(bits)), factor)
+    return autocontrast(solarize(image, int(threshold)))
+
+
+def posterize(
+    image: Float32[np.ndarray, "height width 3"], bits: int
+) -> Float32[np.ndarray, "height width 3"]:
+    """Keep the first bits of each pixel's level."""
+    levels = _levels(image)
+    return (levels - levels % np.float32(2 ** (8 - bits))) * _WHITE
+
+
+def sharpen(
+    image: Float32[np.ndarray, "height width 3"], factor: float
+) -> Float32[np.ndarray, "height width 3"]:
+    """Move away from the 3x3 mean that counts the centre five times, but for the border."""
+    kernel = np.full((3, 3), (1 - factor) / 13)
+    kernel[1, 1] += factor + 4 * (1 - factor) / 13
+    sharp = image.copy()
+    if min(image.shape[:2]) > 2:
+        sharp[1:-1, 1:-1] = _cv2().filter2D(image, -1, kernel)[1:-1, 1:-1].clip(0, 1)
+    return sharp
+
+
+def autocontrast(
+    image: Float32[np.ndarray, "height width 3"],
+) -> Float32[np.ndarray, "height width 3"]:
+    """Stretch each channel from its darkest to its brightest level; a flat one stays."""
+    pixels = image.reshape(-1, 3)
+    darkest, brightest = _levels(pixels.min(0)), _levels(pixels.max(0))
+    spread = brightest - darkest
+    stretched = (image * np.float32(255) - darkest) / np.maximum(spread, np.float32(1))
+    return np.where(spread > 0, stretched.clip(0, 1), image)
+
+
+def _levels(image: Float32[np.ndarray, "*any 3"]) -> Float32[np.ndarray, "*any 3"]:
+    levels: Float32[np.ndarray, "*any 3"] = np.floor(image * np.float32(255) + np.float32(0.5))
+    return levels
 
 
 def jitter(

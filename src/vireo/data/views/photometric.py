@@ -1,8 +1,10 @@
 """Colour operations and blur on a batch, with parameters per example, in float32 on any device.
 
-Formulas are those of torchvision's float tensors. Brightness, contrast and saturation are one
-formula, f x + (1 - f) r with r = 0, the mean luma or the luma (Haeberli 1994), so that a batch
-whose examples are at different operations of their own order is still one pass.
+Formulas are those of torchvision's float tensors; what goes by levels of 0..255 (solarise,
+posterise, autocontrast) is Pillow's, decided by the level that a float rounds to. Brightness,
+contrast and saturation are one formula, f x + (1 - f) r with r = 0, the mean luma or the luma
+(Haeberli 1994), so that a batch whose examples are at different operations of their own order is
+still one pass.
 """
 
 import functools
@@ -93,10 +95,66 @@ def shift_hue(
 
 
 def solarize(
-    images: Float[Tensor, "batch 3 height width"], *, threshold: int
+    images: Float[Tensor, "batch 3 height width"],
+    *,
+    threshold: int | Float[Tensor, "batch 1 1 1"],
 ) -> Float[Tensor, "batch 3 height width"]:
     """Invert what rounds to a level at or above `threshold`: float values are between levels."""
     return torch.where(images >= (threshold - 0.5) / 255, 1 - images, images)
+
+
+def pirl_group(
+    images: Float[Tensor, "batch 3 height width"], values: Float64[np.ndarray, "batch 3"]
+) -> Float[Tensor, "batch 3 height width"]:
+    """Posterise, sharpen, solarise and stretch the contrast, as in PIRL's released code.
+
+    Args:
+        images: left as they are.
+        values: as in `Draw.values` of a Photometric.
+    """
+    bits, factor, threshold = (_column(column, images) for column in values.T)
+    images = sharpen(posterize(images, bits), factor)
+    return autocontrast(solarize(images, threshold=threshold))
+
+
+def posterize(
+    images: Float[Tensor, "batch 3 height width"], bits: Float[Tensor, "batch 1 1 1"]
+) -> Float[Tensor, "batch 3 height width"]:
+    """Keep the first bits of each pixel's level."""
+    levels, step = _levels(images), 2 ** (8 - bits)
+    return (levels - levels.remainder(step)).div_(255)
+
+
+def sharpen(
+    images: Float[Tensor, "batch 3 height width"], factor: Float[Tensor, "batch 1 1 1"]
+) -> Float[Tensor, "batch 3 height width"]:
+    """Map x to f x + (1 - f) r, r being 3x3 means that count the centre five times.
+
+    Pixels of the border stay as they are, in Pillow and torchvision too.
+    """
+    centre = images[:, :, 1:-1, 1:-1]
+    if centre.numel() == 0:
+        return images
+    rows = images[:, :, :-2] + images[:, :, 1:-1] + images[:, :, 2:]
+    smooth = rows[:, :, :, :-2] + rows[:, :, :, 1:-1] + rows[:, :, :, 2:]
+    smooth = smooth.add_(centre, alpha=4).div_(13)
+    sharp = images.clone()
+    sharp[:, :, 1:-1, 1:-1] = (factor * centre + (1 - factor) * smooth).clamp_(0, 1)
+    return sharp
+
+
+def autocontrast(
+    images: Float[Tensor, "batch 3 height width"],
+) -> Float[Tensor, "batch 3 height width"]:
+    """Stretch each channel so that its darkest level becomes 0 and its brightest 255.
+
+    By levels: a channel that is flat in 8 bits stays so, where the rounding errors of its floats
+    would be stretched to noise.
+    """
+    darkest = _levels(images.amin((2, 3), keepdim=True))
+    spread = _levels(images.amax((2, 3), keepdim=True)) - darkest
+    stretched = (images * 255 - darkest).div_(spread.clamp(min=1)).clamp_(0, 1)
+    return torch.where(spread > 0, stretched, images)
 
 
 def blur(
@@ -133,6 +191,10 @@ def _blend(
     )
     reference = gray.mul_(own).add_(mean * flat)
     return images.mul_(_column(factor, images)).add_(reference).clamp_(0, 1)
+
+
+def _levels(images: Tensor) -> Tensor:
+    return (images * 255 + 0.5).floor_()
 
 
 def _column(values: np.ndarray, like: Tensor) -> Float[Tensor, "batch 1 1 1"]:

@@ -56,7 +56,35 @@ class Solarize:
     probability: float = 0.2
 
 
-Operation = Crop | Flip | ColorJitter | Grayscale | GaussianBlur | Solarize
+@dataclass(frozen=True, kw_only=True)
+class Photometric:
+    """PIRL's group, applied whole or not at all: posterise, sharpen, solarise, stretch contrast.
+
+    Posterise and solarise go by levels of 0..255, the last step stretches each channel to all of
+    them (autocontrast): each is Pillow's operation.
+
+    Attributes:
+        bits: that posterise keeps, an integer, both ends included.
+        sharpness: 0 is the smoothed image, 1 the image itself.
+        thresholds: of solarise, an integer, both ends included; 256 inverts nothing.
+    """
+
+    bits: tuple[int, int] = (4, 8)
+    sharpness: tuple[float, float] = (0.1, 1.9)
+    thresholds: tuple[int, int] = (0, 256)
+    probability: float = 0.66
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuarterTurns:
+    """Turn by 0, 90, 180 or 270 degrees, one as likely as another (Gidaris et al. 2018)."""
+
+    probability: float = 1.0
+
+
+Operation = (
+    Crop | Flip | ColorJitter | Grayscale | GaussianBlur | Solarize | Photometric | QuarterTurns
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +97,27 @@ class View:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Jigsaw:
+    """Nine patches of an example, in a drawn order (Noroozi & Favaro 2016, as PIRL has it).
+
+    A view, the board, is divided into 3 x 3 cells; each gives a patch of `side` pixels from a drawn
+    place in it.
+
+    Attributes:
+        board: what is cut; its side is three cells.
+        operations: done to every patch by itself, no Crop among them.
+    """
+
+    board: View
+    side: int
+    operations: tuple[Operation, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ViewRecipe:
     """All views of an example, large first, and their normalisation. One side is one group."""
 
     views: tuple[View, ...]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    jigsaw: Jigsaw | None = None

@@ -2,8 +2,8 @@
 
 Every operation has parameters per example and runs on the whole batch, in float32. Images of one
 size are cropped together; images of different sizes travel in one buffer, are cropped one by one,
-and meet again as views. A mirror commutes with every operation of a recipe, so it costs nothing:
-the crop does it.
+and meet again as views. A mirror commutes with every operation of a view but a turn, so up to there
+it costs nothing: the crop does it.
 """
 
 import functools
@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64, UInt8
 from torch import Tensor
 
-from vireo.data.views import photometric
+from vireo.data.views import jigsaw, photometric
 from vireo.data.views.draws import Draw, Draws, blur_radius, grouped_views, single_views
 from vireo.data.views.engine import Engine, Prepared, ViewGroups, image_sizes
 from vireo.data.views.recipe import (
@@ -22,12 +22,18 @@ from vireo.data.views.recipe import (
     Flip,
     GaussianBlur,
     Grayscale,
+    Jigsaw,
     Operation,
+    Photometric,
+    QuarterTurns,
     Solarize,
     View,
     ViewRecipe,
 )
 from vireo.data.views.resample import crop_resize, crop_resize_each
+
+Images = list[UInt8[Tensor, "_height _width 3"]] | UInt8[Tensor, "batch height width 3"]
+Step = tuple[Operation, Draw]
 
 # Views worked on at once; on a CPU a few, which stay in cache from one operation to the next.
 _CHUNK_BYTES = {"cpu": 2 << 20, "cuda": 1 << 30}
@@ -59,15 +65,19 @@ class TorchEngine(Engine):
         images = unpack(pixels, prepared.sizes)
         # A caller's autocast would crop in bfloat16: three of the eight bits of a pixel lost.
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
-            return tuple(
+            groups = [
                 self._group(numbers, images, prepared.draws)
                 for numbers in grouped_views(self._recipe)
-            )
+            ]
+            if self._recipe.jigsaw is not None:
+                patches = make_patches(self._recipe.jigsaw, prepared.draws[-2:], images)
+                groups.append(self._normalise(patches).transpose(0, 1))
+            return tuple(groups)
 
     def _group(
         self,
         numbers: tuple[int, ...],
-        images: list[UInt8[Tensor, "_height _width 3"]] | UInt8[Tensor, "batch height width 3"],
+        images: Images,
         draws: Draws,
     ) -> Float[Tensor, "views batch 3 side side"]:
         views = single_views(self._recipe)
@@ -75,16 +85,17 @@ class TorchEngine(Engine):
         group = torch.empty(len(numbers), len(images), 3, side, side, device=device)
         for out, number in zip(group, numbers, strict=True):
             make_view(views[number], draws[number], images, out)
+        return self._normalise(group)
+
+    def _normalise(self, views: Float[Tensor, "*any side side"]) -> Float[Tensor, "*any side side"]:
         mean, std = (
-            torch.tensor(three, device=device).view(3, 1, 1)
+            torch.tensor(three, device=views.device).view(3, 1, 1)
             for three in (self._recipe.mean, self._recipe.std)
         )
-        return group.sub_(mean).div_(std)
+        return views.sub_(mean).div_(std)
 
 
-def unpack(
-    pixels: UInt8[Tensor, " bytes"], sizes: Int64[np.ndarray, "batch 2"]
-) -> list[UInt8[Tensor, "_height _width 3"]] | UInt8[Tensor, "batch height width 3"]:
+def unpack(pixels: UInt8[Tensor, " bytes"], sizes: Int64[np.ndarray, "batch 2"]) -> Images:
     """Return the images of a buffer: one tensor if they share a size, else one each."""
     if (sizes == sizes[0]).all():
         return pixels.view(len(sizes), *sizes[0].tolist(), 3)
@@ -93,18 +104,51 @@ def unpack(
 
 
 def make_view(
-    view: View,
-    draws: tuple[Draw, ...],
-    images: list[UInt8[Tensor, "_height _width 3"]] | UInt8[Tensor, "batch height width 3"],
-    out: Float[Tensor, "batch 3 side side"],
+    view: View, draws: tuple[Draw, ...], images: Images, out: Float[Tensor, "batch 3 side side"]
 ) -> None:
     """Write one view of each image into `out`, in [0, 1]."""
-    flips = _mirrored(view.operations, draws)
+    steps = list(zip(view.operations, draws, strict=True))
+    turn = next((i for i, (op, _) in enumerate(steps) if isinstance(op, QuarterTurns)), len(steps))
     crop = crop_resize if isinstance(images, Tensor) else crop_resize_each
-    crop(images, draws[0].values, flips, out)  # type: ignore[arg-type]
-    for part in _chunks(out):
-        for operation, draw in zip(view.operations[1:], draws[1:], strict=True):
-            _operate(operation, draw.applied[part], draw.values[part], out[part])
+    crop(images, draws[0].values, _mirrored(steps[:turn]), out)  # type: ignore[arg-type]
+    left = [step for step in steps[1:turn] if not isinstance(step[0], Flip)] + steps[turn:]
+    _operate_all(left, out)
+
+
+def make_patches(
+    recipe: Jigsaw, draws: Draws, images: Images
+) -> Float[Tensor, "batch 9 3 side side"]:
+    """Return the patches of each image, in [0, 1] and in their drawn order."""
+    of_board, (cut, *rest) = draws
+    board = torch.empty(
+        len(images), 3, recipe.board.side, recipe.board.side, device=images[0].device
+    )
+    make_view(recipe.board, of_board, images, board)
+    patches = cut_patches(board, jigsaw.corners(recipe, cut.values), recipe.side)
+    _operate_all(list(zip(recipe.operations, rest, strict=True)), patches.flatten(0, 1))
+    return patches
+
+
+def cut_patches(
+    boards: Float[Tensor, "batch 3 board board"],
+    corners: tuple[Int64[np.ndarray, "batch 9"], Int64[np.ndarray, "batch 9"]],
+    side: int,
+) -> Float[Tensor, "batch 9 3 side side"]:
+    """Copy nine windows out of each board."""
+    top, left = (
+        torch.from_numpy(places).to(boards.device, non_blocking=True) for places in corners
+    )
+    steps = torch.arange(side, device=boards.device)
+    rows, columns = top[:, :, None] + steps, left[:, :, None] + steps  # [batch, 9, side]
+    batch = torch.arange(len(boards), device=boards.device)[:, None, None, None]
+    patches = boards[batch, :, rows[:, :, :, None], columns[:, :, None, :]]
+    return patches.permute(0, 1, 4, 2, 3).contiguous()
+
+
+def _operate_all(steps: list[Step], images: Float[Tensor, "batch 3 side side"]) -> None:
+    for part in _chunks(images):
+        for operation, draw in steps:
+            _operate(operation, draw.applied[part], draw.values[part], images[part])
 
 
 def _operate(
@@ -124,15 +168,20 @@ def _operate(
         case Solarize():
             solarize = functools.partial(photometric.solarize, threshold=operation.threshold)
             photometric.apply_to(images, applied, solarize)
+        case Photometric():
+            photometric.apply_to(images, applied, photometric.pirl_group, values)
+        case QuarterTurns():
+            for turns in (1, 2, 3):
+                turn = functools.partial(torch.rot90, k=turns, dims=(2, 3))
+                photometric.apply_to(images, applied & (values[:, 0] == turns), turn)
         case _:
             assert isinstance(operation, Flip), operation
+            photometric.apply_to(images, applied, functools.partial(torch.flip, dims=(3,)))
 
 
-def _mirrored(
-    operations: tuple[Operation, ...], draws: tuple[Draw, ...]
-) -> Bool[np.ndarray, " batch"]:
-    mirrored = np.zeros(len(draws[0].applied), dtype=bool)
-    for operation, draw in zip(operations, draws, strict=True):
+def _mirrored(steps: list[Step]) -> Bool[np.ndarray, " batch"]:
+    mirrored = np.zeros(len(steps[0][1].applied), dtype=bool)
+    for operation, draw in steps:
         if isinstance(operation, Flip):
             mirrored ^= draw.applied
     return mirrored

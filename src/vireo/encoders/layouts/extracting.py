@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from vireo.encoders.layouts.flattening import Flat
-from vireo.encoders.layouts.formats import Format, Part
+from vireo.encoders.layouts.formats import LEVEL, Format, Part
 from vireo.encoders.layouts.renaming import rename_all, reshape
 from vireo.errors import CheckpointError
 
@@ -85,7 +85,7 @@ def extract(flat: Flat, layout: Format, take: str, path: Path) -> Found:
     if all(kind_of(name) == "optimizer" for name in flat.tensors):
         raise CheckpointError(_nothing(flat, path))
     part, others = _choose(flat, layout, take, path)
-    inside = _under(part.where, flat.tensors)
+    inside = _under(part.where, _one_level(part.where, flat, path))
     kinds = {name: _kind_inside(name, layout) for name in inside}
     own = {name: place for name, place in inside.items() if kinds[name] == OTHER}
     _demand_network(own, flat, path)
@@ -147,7 +147,8 @@ def _choose(flat: Flat, layout: Format, take: str, path: Path) -> tuple[Part, li
         present = [_prefixed(prefix) for prefix in _prefixes(flat.tensors)]
     if take:
         chosen = [part for part in present if part.take == take]
-        chosen = chosen or [_prefixed(take)] * bool(_under(re.escape(take), flat.tensors))
+        asked = Part(take=take, what=f"network under '{take}'", where=LEVEL + re.escape(take))
+        chosen = chosen or [asked] * bool(_under(asked.where, flat.tensors))
         if not chosen:
             raise CheckpointError(_no_part(take, present, path))
     elif not layout.parts and len(present) > 1:
@@ -203,6 +204,29 @@ def _under(where: str, names: Iterable[str]) -> dict[str, str]:
         if rest and "/" not in rest and rest not in found:
             found[rest] = name
     return found
+
+
+def _one_level(where: str, flat: Flat, path: Path) -> list[str]:
+    """Return the names of the level that the network is in: two levels may hold two networks.
+
+    Raises:
+        CheckpointError: several levels hold tensors of a network.
+    """
+    levels: dict[str, list[str]] = {}
+    for name in flat.tensors:
+        levels.setdefault(name.rpartition("/")[0], []).append(name)
+    networks = [
+        level
+        for level, names in levels.items()
+        if any(kind_of(rest) == OTHER for rest in _under(where, names))
+    ]
+    if len(networks) > 1:
+        raise CheckpointError(
+            f"{path} holds {len(networks)} networks, under"
+            f" {', '.join(repr(f'{level}/') for level in networks)}; say which one you mean: set"
+            f" take = '{networks[0]}/' in the encoder's spec."
+        )
+    return levels[networks[0]] if networks else list(flat.tensors)
 
 
 def _kind_inside(name: str, layout: Format) -> str:

@@ -28,7 +28,7 @@ class Flat:
     """A file's tensors and facts by flat names.
 
     Attributes:
-        tensors: name without wrappers to tensor.
+        tensors: name to tensor; without wrappers, unless two names became one.
         raw: that name to the name as it stands in the file.
         facts: names of numbers, words and empty containers to their values.
         metadata: a safetensors file's own.
@@ -53,7 +53,6 @@ def flatten(content: Content) -> Flat:
             " network's state_dict instead."
         )
     tensors: dict[str, Tensor] = {}
-    raw: dict[str, str] = {}
     facts: dict[str, Any] = {}
     for count, (path, value) in enumerate(_walk(content.tree, "", 0, set())):
         if count > _LIMIT:
@@ -62,12 +61,14 @@ def flatten(content: Content) -> Flat:
                 " save the network's state_dict alone."
             )
         if isinstance(value, Tensor):
-            name = _plain(path)
-            name = path if name in tensors else name
-            tensors[name], raw[name] = value.detach(), path
+            tensors[path] = value.detach()
         else:
             facts[_plain(path)] = value
-    return Flat(tensors=tensors, raw=raw, facts=facts, metadata=content.metadata)
+    raw = {_plain(path): path for path in tensors}
+    if len(raw) < len(tensors):  # two networks that only a wrapper's name tells apart: keep it
+        raw = {path: path for path in tensors}
+    named = {name: tensors[path] for name, path in raw.items()}
+    return Flat(tensors=named, raw=raw, facts=facts, metadata=content.metadata)
 
 
 def _walk(value: Any, path: str, depth: int, met: set[int]) -> Iterator[tuple[str, Any]]:

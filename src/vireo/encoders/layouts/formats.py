@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+
 from vireo.encoders.backbones import IMAGENET_MEAN, IMAGENET_STD
 from vireo.encoders.layouts.flattening import Flat
 
@@ -84,8 +86,35 @@ def statistics_last(flat: Flat) -> bool:
 
 
 def never_counted(flat: Flat) -> bool:
-    """Whether no batch norm has seen a batch in torch, though its statistics are not the first."""
+    """Whether no batch norm has seen a batch in torch."""
     counters = [t for n, t in flat.tensors.items() if n.endswith("num_batches_tracked")]
-    means = [t for n, t in flat.tensors.items() if n.endswith("running_mean")]
-    trained = any(bool(mean.any()) for mean in means)
-    return bool(counters) and trained and not any(bool(counter.any()) for counter in counters)
+    return bool(counters) and not any(bool(counter.any()) for counter in counters)
+
+
+def saw_unit_images(flat: Flat) -> bool:
+    """Whether images were in [0, 1] in training, by the statistics behind the stem.
+
+    A convolution is linear: its mean output is what it makes of the mean image, which is near 0 if
+    images were normalised, and near ImageNet's mean if they were not.
+    """
+    stem = flat.tensors.get("state_dict/conv1.weight")
+    found = flat.tensors.get("state_dict/bn1.running_mean")
+    if stem is None or found is None or stem.ndim != 4 or found.shape != stem.shape[:1]:
+        return False
+    if stem.shape[1] != 3 or not found.any():
+        return False
+    expected = stem.double().sum((2, 3)) @ torch.tensor(IMAGENET_MEAN, dtype=torch.float64)
+    return bool((found - expected).norm() < found.double().norm())
+
+
+def converted_simclr(flat: Flat) -> bool:
+    """Whether batch norms have counted nothing, and images were in [0, 1].
+
+    The first alone does not tell: torch sets the counters of files that lack them to 0.
+    """
+    return never_counted(flat) and saw_unit_images(flat)
+
+
+def called_as_moco_v3(flat: Flat) -> bool:
+    """Whether the file's word for its architecture is MoCo v3's; timm's have the patch's size."""
+    return flat.facts.get("arch") in ("vit_small", "vit_base")

@@ -3,7 +3,7 @@
 import dataclasses
 
 from vireo.encoders.layouts.formats import LEVEL as _STATE
-from vireo.encoders.layouts.formats import Format, Part
+from vireo.encoders.layouts.formats import Format, Part, called_as_moco_v3
 
 _MM = Format(
     name="mmpretrain",
@@ -170,6 +170,27 @@ LIBRARIES: tuple[Format, ...] = (
         normalisation="imagenet",
     ),
     Format(
+        name="moco-v3-linear",
+        summary="a linear evaluation of MoCo v3's ViT",
+        marks=(r"state_dict/cls_token$", r"state_dict/head\.weight", r"best_acc1$"),
+        test=called_as_moco_v3,
+        parts=(Part(take="network", what="network", where=r"state_dict/"),),
+        methods=(("", "moco-v3"),),
+        normalisation="imagenet",
+        options=("small-heads=12",),
+    ),
+    Format(
+        name="deit",
+        summary="a ViT with its classifier under `model`, as DeiT's training writes it",
+        marks=(r"model/cls_token$", r"model/head\.weight"),
+        lacks=(r"model/norm_pre\.",),
+        parts=(
+            Part(take="network", what="weights as trained", where=r"model/"),
+            Part(take="ema", what="running average of the weights", where=r"model_ema/"),
+        ),
+        normalisation="imagenet",
+    ),
+    Format(
         name="torchvision",
         summary="torchvision's names, or a CIFAR ResNet's",
         marks=(_STATE + r"(layer1\.0\.|features\.\d+\.|encoder\.layers\.encoder_layer_0\.)",),
@@ -177,6 +198,7 @@ LIBRARIES: tuple[Format, ...] = (
             Part(take="network", what="weights as trained", where=_STATE),
             Part(take="ema", what="running average of the weights", where=r"model_ema/"),
         ),
+        rules="torchvision",
         kinds=((r"fc\.\d", "projector"),),
         beside=((r"model_ema/", "other network"),),
     ),

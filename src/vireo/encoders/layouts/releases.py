@@ -1,7 +1,7 @@
 """Layouts in which the authors of methods release their checkpoints, and conversions of them."""
 
 from vireo.encoders.layouts.formats import LEVEL as _STATE
-from vireo.encoders.layouts.formats import Format, Part, never_counted, statistics_last
+from vireo.encoders.layouts.formats import Format, Part, converted_simclr, statistics_last
 
 _EPOCH = ("epoch", 0)
 _HEAD = ((r"(fc|head)\.", "projector"),)
@@ -250,7 +250,7 @@ RELEASES: tuple[Format, ...] = (
         summary="SimCLR's release converted from TensorFlow: torchvision's names, images in [0, 1]",
         marks=(r"state_dict/layer1\.0\.conv1\.weight", r"state_dict/fc\.weight"),
         lacks=(r"epoch", r"optimizer", r"arch"),
-        test=never_counted,
+        test=converted_simclr,
         parts=(Part(take="network", what="network", where=r"state_dict/"),),
         methods=((r"", "simclr"),),
         normalisation="unit",

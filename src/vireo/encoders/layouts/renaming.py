@@ -19,6 +19,8 @@ _VIT_PATCHES = (r"^patch_embed\.projection\.", "patch_embed.proj.")
 
 # Name of a set to its rules, pattern and replacement.
 RULES: dict[str, tuple[tuple[str, str], ...]] = {
+    # torchvision's DenseNets as they are published; its own loader renames them as well
+    "torchvision": ((r"(\.denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2."),),
     # lightly: nn.Sequential(*list(resnet.children())[:-1]); 2, 3 and 8 have no tensors
     "children": (
         (rf"^0\.{_LAST}$", r"conv1.\1"),
