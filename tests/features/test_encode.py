@@ -1,6 +1,7 @@
 """The one loop: features of every example in order, from the store where they were before."""
 
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from vireo.devices import Compute
 from vireo.encoders import Encoder, Features, build, weights_digest
 from vireo.errors import DataError, SettingError
 from vireo.features import encode, extract
-from vireo.features.encode import block_keys
+from vireo.features.encode import block_keys, preprocessing_digest
 from vireo.store.blocks import FeatureStore
 
 CPU = Compute(device="cpu", precision="float32", threads=1, reason="test")
@@ -224,3 +225,12 @@ def test_a_gpu_gives_what_the_cpu_gives(tmp_path, precision):
     for name in outputs:
         scale = np.abs(expected[name].astype(np.float32)).max()
         np.testing.assert_allclose(found[name], expected[name], atol=tolerance * scale)
+
+
+def test_another_rule_for_maps_changes_their_keys_and_not_the_pooled_features(monkeypatch):
+    card = build("resnet20").card
+    keys = [preprocessing_digest(card, (32, 32), maps=maps) for maps in (False, True)]
+    monkeypatch.setattr(sys.modules["vireo.features.encode"], "RULE", "another")
+    after = [preprocessing_digest(card, (32, 32), maps=maps) for maps in (False, True)]
+    assert after[0] == keys[0]
+    assert after[1] not in (*keys, after[0])

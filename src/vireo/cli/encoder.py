@@ -152,6 +152,8 @@ def _print_inspection(found: "Inspection") -> None:
         "misshapen": _some(found.misshapen),
         "too many": _some(found.too_many),
         "left over": "; ".join(f"{kind}: {_some(of)}" for kind, of in found.left_over.items()),
+        "mean": found.mean,
+        "std": found.std,
         "weights": found.weights,
     }
     _print_facts({name: fact for name, fact in facts.items() if fact not in ("", None)})

@@ -11,8 +11,14 @@ from vireo.encoders.checkpoints import Checkpoint, recognise, unpack
 from vireo.encoders.inference import Inference, closeness, infer, on_meta
 from vireo.encoders.layouts.extracting import by_kind, kind_of
 from vireo.encoders.layouts.flattening import flatten
+from vireo.encoders.layouts.formats import Triple
 from vireo.encoders.matching import cover, fill
-from vireo.encoders.opening import make_network, refusal, stated_architectures
+from vireo.encoders.opening import (
+    make_network,
+    normalisation_of,
+    refusal,
+    stated_architectures,
+)
 from vireo.encoders.reading.files import read_file
 from vireo.encoders.weights import weights_digest
 from vireo.errors import CheckpointError
@@ -31,6 +37,7 @@ class Inspection:
         matched, missing, misshapen, too_many: tensors of the network that the file has, lacks, has
             with another shape (both are given), and names in the file that are too many for it.
         left_over: kind to names in the file that are not the backbone's.
+        mean, std: what images are normalised by; None if refused.
         weights: digest, as `EncoderCard.weights`; empty if refused.
         closest: the architecture nearest to fitting, if refused.
         refusal: why; empty if accepted.
@@ -50,6 +57,8 @@ class Inspection:
     misshapen: tuple[str, ...] = ()
     too_many: tuple[str, ...] = ()
     left_over: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    mean: Triple | None = None
+    std: Triple | None = None
     weights: str = ""
     closest: str = ""
     refusal: str = ""
@@ -127,10 +136,13 @@ def _judge(said: Inspection, checkpoint: Checkpoint, found: Inference, path: Pat
         fill(network, checkpoint.tensors, path)
     except CheckpointError as error:
         return dataclasses.replace(said, closest=found.architecture, refusal=str(error))
+    mean, std = normalisation_of(checkpoint, path, found.architecture)
     return dataclasses.replace(
         said,
         accepted=True,
         architecture=found.architecture,
+        mean=mean or network.mean,
+        std=std or network.std,
         weights=weights_digest(network.backbone),
     )
 

@@ -24,15 +24,13 @@ class Neighbour:
 
 def read_neighbour(path: Path) -> Neighbour:
     """Return what lies beside a file of weights; a neighbour that cannot be read says nothing."""
-    config = _dictionary(path.parent / "config.json")
-    said = config.get("pretrained_cfg")
-    if path.name == _OWN and not config:
-        config = said = _dictionary(path.parent / "card.json").get("card")
-    if not isinstance(config, Mapping):
-        return Neighbour()
-    facts = said if isinstance(said, Mapping) else {}
+    said = _read(path.parent / "config.json")
+    facts = said.get("pretrained_cfg")
+    if path.name == _OWN and not said:
+        said = facts = _dictionary(_read(path.parent / "card.json").get("card"))
+    facts = _dictionary(facts)
     return Neighbour(
-        architecture=str(config.get("architecture") or ""),
+        architecture=str(said.get("architecture") or ""),
         mean=_triple(facts.get("mean")),
         std=_triple(facts.get("std")),
     )
@@ -53,12 +51,15 @@ def same_network(stated: str, architecture: str) -> bool:
     return stated not in ARCHITECTURES and stated.partition(".")[0] == own
 
 
-def _dictionary(path: Path) -> Mapping[str, Any]:
+def _read(path: Path) -> Mapping[str, Any]:
     try:
-        content = files.read_json(path)
+        return _dictionary(files.read_json(path))
     except StoreError:
         return {}
-    return content if isinstance(content, Mapping) else {}
+
+
+def _dictionary(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _triple(value: Any) -> Triple | None:

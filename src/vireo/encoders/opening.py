@@ -91,7 +91,7 @@ def open_file(spec: EncoderSpec, text: str) -> Encoder:
     path = expand(text)
     checkpoint = read_checkpoint(path, spec.take)
     architecture = spec.architecture or find_architecture(checkpoint, path, spec.input_size)
-    mean, std = _normalisation(checkpoint, path, architecture)
+    mean, std = normalisation_of(checkpoint, path, architecture)
     stated = dataclasses.replace(spec, mean=spec.mean or mean, std=spec.std or std)
     origin = Origin(
         name=spec.name or spec.spec,
@@ -108,7 +108,7 @@ def open_file(spec: EncoderSpec, text: str) -> Encoder:
     return encoder
 
 
-def _normalisation(
+def normalisation_of(
     checkpoint: Checkpoint, path: Path, architecture: str
 ) -> tuple[Triple | None, Triple | None]:
     """Return what images had in training: what lies beside the file says it, else its layout."""

@@ -116,6 +116,8 @@ def simclr_converted(width: float) -> Case:
     scales the stem and all planes by the width.
     """
     net = resnet(1, bottleneck=True, width=width)
+    images = torch.rand(8, 3, 64, 64, generator=torch.Generator().manual_seed(1))  # in [0, 1]
+    net.bn1.running_mean = net.conv1(images).mean((0, 2, 3)).detach()
     tensors = uncounted(state(extended(net, fc=nn.Linear(fan_out(net), 1000))))
     return Case(content={"state_dict": tensors}, pooled=net, state=tensors, victim=CONV)
 

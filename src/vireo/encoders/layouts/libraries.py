@@ -193,7 +193,9 @@ LIBRARIES: tuple[Format, ...] = (
     Format(
         name="torchvision",
         summary="torchvision's names, or a CIFAR ResNet's",
-        marks=(_STATE + r"(layer1\.0\.|features\.\d+\.|encoder\.layers\.encoder_layer_0\.)",),
+        marks=(
+            _STATE + r"(layer1\.0\.|features\.(\d+|conv0)\.|encoder\.layers\.encoder_layer_0\.)",
+        ),
         parts=(
             Part(take="network", what="weights as trained", where=_STATE),
             Part(take="ema", what="running average of the weights", where=r"model_ema/"),

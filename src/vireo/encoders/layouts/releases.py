@@ -185,7 +185,7 @@ RELEASES: tuple[Format, ...] = (
     ),
     Format(
         name="open-clip",
-        summary="OpenCLIP's image tower",
+        summary="OpenCLIP's image tower, taken to have GELU; name one with QuickGELU",
         marks=(r"(\w+/)?visual\.transformer\.resblocks\.",),
         parts=(Part(take="image", what="image tower", where=r"(\w+/)?visual\."),),
         rules="clip",
