@@ -503,7 +503,7 @@ def test_openais_clip_tower_gives_its_features(tmp_path):
     assert_close(encoder(images).pooled, net(images))
 
 
-def test_open_clips_tower_has_the_plain_gelu(tmp_path):
+def test_open_clips_tower_must_be_named_as_no_tensor_shows_its_activation(tmp_path):
     with torch.device("meta"):
         shapes = vit("vit_base_patch16_clip_224", 224).state_dict()
     state = {n: torch.zeros(()).expand(t.shape) for n, t in clip_names(shapes).items()}
@@ -512,7 +512,11 @@ def test_open_clips_tower_has_the_plain_gelu(tmp_path):
     flat = flatten(content)
     found = unpack(content, flat, recognise(flat), path=tmp_path, take="")
     assert (found.format.name, found.method) == ("open-clip", "clip")
-    assert find_architecture(found, tmp_path) == "timm:vit_base_patch16_clip_224"
+    with pytest.raises(CheckpointError, match=r"GELU .* or OpenAI's QuickGELU .*name the arch"):
+        find_architecture(found, tmp_path)
+    name = "vit_base_patch16_clip_quickgelu_224"
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": name}))
+    assert find_architecture(found, tmp_path / "x.pt") == f"timm:{name}"
     assert found.left_over == {
         "projector": ("state_dict/visual.proj",),
         "text tower": ("state_dict/logit_scale",),

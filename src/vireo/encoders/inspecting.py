@@ -14,6 +14,7 @@ from vireo.encoders.layouts.flattening import flatten
 from vireo.encoders.layouts.formats import Triple
 from vireo.encoders.matching import cover, fill
 from vireo.encoders.opening import (
+    demand_name,
     make_network,
     normalisation_of,
     refusal,
@@ -97,6 +98,11 @@ def inspect(path: Path, architecture: str = "", take: str = "") -> Inspection:
         closest = found.architecture if closeness(found.coverage) else ""
         reason = refusal(path, found, architecture)
         return dataclasses.replace(compared, closest=closest, refusal=reason)
+    try:
+        if not architecture:
+            demand_name(checkpoint, path)
+    except CheckpointError as error:
+        return dataclasses.replace(compared, closest=found.architecture, refusal=str(error))
     return _judge(compared, checkpoint, found, path)
 
 

@@ -10,13 +10,13 @@ from vireo import console, files
 from vireo.catalog import resolve, unknown
 from vireo.encoders import ARCHITECTURES, OPENERS
 from vireo.encoders.backbones import Network
+from vireo.encoders.beside import read_neighbour, same_network
 from vireo.encoders.checkpoints import Checkpoint, read_checkpoint
 from vireo.encoders.encoder import Encoder
 from vireo.encoders.inference import Inference, build_network, infer
 from vireo.encoders.layouts.formats import NORMALISATIONS, Triple
 from vireo.encoders.matching import fill, read_classifier
 from vireo.encoders.measure import Origin, make_card
-from vireo.encoders.neighbours import read_neighbour, same_network
 from vireo.errors import CheckpointError, SettingError, StoreError
 from vireo.records import EncoderSpec
 from vireo.seeding import integer
@@ -124,7 +124,7 @@ def find_architecture(
     """Return the architecture that a checkpoint fills exactly.
 
     Raises:
-        CheckpointError: none does; the message reports the closest.
+        CheckpointError: none does (the message reports the closest), or it must be named.
     """
     found = infer(
         checkpoint.tensors,
@@ -134,7 +134,21 @@ def find_architecture(
     )
     if not found.coverage.complete:
         raise CheckpointError(refusal(path, found))
+    demand_name(checkpoint, path)
     return found.architecture
+
+
+def demand_name(checkpoint: Checkpoint, path: Path) -> None:
+    """Refuse a file of which neither tensors nor layout tell the network, if nothing names it.
+
+    Raises:
+        CheckpointError: what is not known, and how to say it.
+    """
+    unsaid = checkpoint.format.unsaid
+    if unsaid and not stated_architectures(checkpoint, path):
+        raise CheckpointError(
+            f"{path} does not tell {unsaid}; name the architecture in the encoder's spec."
+        )
 
 
 def stated_architectures(checkpoint: Checkpoint, path: Path) -> tuple[str, ...]:

@@ -57,6 +57,7 @@ class Format:
         epoch: where the number of finished epochs stands, and what is to be added to it.
         normalisation: "imagenet", "clip" or "unit" where the layout implies it.
         options: what tensors do not show of the architecture ("heads=12", "same").
+        unsaid: what neither tensors nor layout show, as a clause: the architecture must be named.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Format:
     epoch: tuple[str, int] | None = None
     normalisation: str = ""
     options: tuple[str, ...] = ()
+    unsaid: str = ""
 
 
 def statistics_last(flat: Flat) -> bool:

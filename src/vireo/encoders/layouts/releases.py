@@ -185,7 +185,7 @@ RELEASES: tuple[Format, ...] = (
     ),
     Format(
         name="open-clip",
-        summary="OpenCLIP's image tower, taken to have GELU; name one with QuickGELU",
+        summary="OpenCLIP's image tower, or OpenAI's saved again",
         marks=(r"(\w+/)?visual\.transformer\.resblocks\.",),
         parts=(Part(take="image", what="image tower", where=r"(\w+/)?visual\."),),
         rules="clip",
@@ -196,6 +196,8 @@ RELEASES: tuple[Format, ...] = (
         ),
         methods=((r"", "clip"),),
         normalisation="clip",
+        unsaid="whether its activation is GELU (timm:vit_base_patch32_clip_224 and the like) or"
+        " OpenAI's QuickGELU (timm:vit_base_patch32_clip_quickgelu_224)",
     ),
     Format(
         name="byol-online",
