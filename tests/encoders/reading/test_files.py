@@ -32,7 +32,7 @@ from torch.testing import assert_close
 
 from vireo.encoders.reading import archives
 from vireo.encoders.reading import files as reading
-from vireo.encoders.reading.files import only_optimizer, read_file, tensors_of_module
+from vireo.encoders.reading.files import read_file, tensors_of_module
 from vireo.encoders.reading.pickles import DamageError, Inert
 from vireo.errors import CheckpointError
 
@@ -775,21 +775,3 @@ def test_a_damaged_pickle_in_a_sound_archive_gives_content_or_one_clear_error(
     path = write_archive(tmp_path / "x", bytes(damaged), _0=bytes(16))
     with contextlib.suppress(CheckpointError):
         read_file(path)
-
-
-def test_an_optimisers_state_alone_is_told_from_a_checkpoint():
-    content = trained()
-    state = content["optimizer"]
-    assert only_optimizer(state)
-    assert only_optimizer({"optimizer": state, "epoch": 3, "rng": torch.get_rng_state()})
-    assert only_optimizer({"optimizer_states": [state, state]})
-    assert not only_optimizer(content)
-    assert not only_optimizer(content["model"])
-    assert not only_optimizer({"epoch": 3})
-    assert not only_optimizer({"optimizer": state, "x": Inert(kind="a.B", state=content["model"])})
-
-
-def test_only_optimizer_ends_on_records_that_hold_themselves():
-    record = Inert(kind="a.B", state={})
-    record.state["me"] = [record]
-    assert not only_optimizer({"a": record})

@@ -28,10 +28,10 @@ from vireo.encoders.reading.pickles import DamageError, Inert, Limits
 from vireo.encoders.reading.rebuilding import TORCH_ONLY, Find, Rebuilder
 from vireo.encoders.reading.recognising import START_BYTES, is_archive, is_safetensors, stranger
 from vireo.encoders.reading.streams import Stream
-from vireo.encoders.reading.trees import only_optimizer, survey, tensors_of_module
+from vireo.encoders.reading.trees import survey, tensors_of_module
 from vireo.errors import CheckpointError
 
-__all__ = ["Content", "Inert", "only_optimizer", "read_file", "tensors_of_module"]
+__all__ = ["Content", "Inert", "read_file", "tensors_of_module"]
 
 # What readers raise on broken bytes, and what torch's raises on what it does not read.
 _BROKEN = (

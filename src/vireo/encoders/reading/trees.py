@@ -71,28 +71,6 @@ def tensors_of_module(module: Inert) -> dict[str, Tensor]:
     return found
 
 
-def only_optimizer(tree: Any) -> bool:
-    """Whether `tree` holds an optimiser's state (`state`, `param_groups`) and no weights beside it.
-
-    Tensors of integers are no weights: trainers keep the state of their random numbers in them.
-    """
-    optimizers = 0
-    seen: set[int] = set()
-    pending = [tree]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, Tensor) and node.is_floating_point():
-            return False
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, dict) and {"state", "param_groups"} <= node.keys():
-            optimizers += 1
-        else:
-            pending += _children(node.state if isinstance(node, Inert) else node)
-    return optimizers > 0
-
-
 def _measure(root: Any, measures: dict[int, tuple[int, int]]) -> list[Inert]:
     """Measure the containers below `root`, each once; return the inert records met."""
     met: list[Inert] = []
