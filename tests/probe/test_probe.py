@@ -180,6 +180,18 @@ def test_further_test_sets_are_scored_by_the_same_head(run, class_task, monkeypa
     assert row.metrics["top-1@blobs-v2"] == row.raw  # the same images again
 
 
+def test_features_that_are_all_the_same_are_said(run, encoder, class_task, capsys):
+    run(class_task, TUNED)
+    assert "different features" not in capsys.readouterr().err
+    for parameter in encoder.parameters():
+        parameter.zero_()
+    encoder.card = dataclasses.replace(encoder.card, weights=weights_digest(encoder.backbone))
+    run(class_task, TUNED)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "gives only 1 different features for the" in said
+    assert "at 16 x 16 pixels. Set a larger input_size" in said
+
+
 def test_workers_change_nothing(run, depth_task):
     alone = run(depth_task, PAPER, store="alone")[0]
     helped = run(depth_task, PAPER, store="helped", workers=2)[0]

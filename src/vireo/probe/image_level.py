@@ -8,6 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from vireo import seeding
+from vireo.console import warn
 from vireo.errors import TrainingError
 from vireo.features import encode
 from vireo.probe import linear
@@ -38,6 +39,7 @@ def answer_images(
     """
     task, tuned = frozen.task, frozen.settings.protocol == "tuned"
     fit = _pooled(frozen, examples.fit)
+    _warn_if_alike(fit, frozen)
     scale = (linear.Standardiser.fit if tuned else linear.Standardiser.identity)(fit)
     plan = linear_plan(task, frozen.settings, seeds, digest)
     start = torch.stack([first_weights(frozen.encoder.card, task, seed, digest) for seed in seeds])
@@ -62,6 +64,18 @@ def answer_images(
         )
         for place, seed in enumerate(seeds)
     ]
+
+
+def _warn_if_alike(features: Float[Tensor, "n dim"], frozen: Frozen) -> None:
+    """Say it where most images share their feature with another: no head can tell them apart."""
+    different = len(np.unique(features.double().sum(1).cpu().numpy()))  # equal rows have equal sums
+    if 2 * different < len(features):
+        height, width = frozen.size
+        warn(
+            f"'{frozen.encoder.card.name}' gives only {different} different features for the "
+            f"{len(features)} images of '{frozen.task.name}' at {height} x {width} pixels. Set a "
+            "larger input_size in the task, and check the encoder's mean and std."
+        )
 
 
 def _facts(
