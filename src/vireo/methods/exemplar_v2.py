@@ -21,7 +21,6 @@ from torch import Tensor
 from vireo.data.batch import ViewBatch
 from vireo.data.views.published import two_crops
 from vireo.encoders.encoder import Encoder
-from vireo.errors import SettingError
 from vireo.methods.method import Losses, Method, Progress
 from vireo.methods.momentum_contrast import (
     KeyNetwork,
@@ -32,6 +31,7 @@ from vireo.methods.momentum_contrast import (
 )
 from vireo.methods.parts import (
     Queue,
+    demand_classes,
     demand_sizes,
     full_precision,
     mlp,
@@ -82,7 +82,7 @@ class ExemplarV2(Method):
         num_classes: int | None,
     ) -> None:
         super().__init__()
-        classes = _known(num_classes)
+        classes = demand_classes(num_classes, "Exemplar-v2")
         warn_of_own_keys(settings.queue_size, num_examples)
         self.settings = settings
         views = two_crops(
@@ -120,7 +120,7 @@ class ExemplarV2(Method):
         num_classes: int | None,
     ) -> None:
         """Refuse images without classes, what MoCo v2 refuses, and nothing else."""
-        _known(num_classes)
+        demand_classes(num_classes, "Exemplar-v2")
         demand_sizes(settings, "dimension")
         demand_sizes(settings, "hidden_size", least=0)
         check_contrast(
@@ -158,12 +158,3 @@ class ExemplarV2(Method):
         """Put this batch's keys and their labels in place of the oldest."""
         places = self.queue.push(pending["keys"])
         self.labels.index_copy_(0, places, pending["labels"])
-
-
-def _known(num_classes: int | None) -> int:
-    if num_classes is None or num_classes < 2:
-        raise SettingError(
-            f"Exemplar-v2 needs images with at least two classes; these have "
-            f"{num_classes or 'none'}. Take another data set, or moco-v2."
-        )
-    return num_classes

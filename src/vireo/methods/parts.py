@@ -75,6 +75,20 @@ def demand_sizes(settings: Any, *names: str, least: int = 1) -> None:
             raise SettingError(f"{name} must be at least {least}; got {value}.")
 
 
+def demand_classes(num_classes: int | None, method: str) -> int:
+    """Return the number of classes that a method learns from.
+
+    Raises:
+        SettingError: the images have none, or one.
+    """
+    if num_classes is None or num_classes < 2:
+        raise SettingError(
+            f"{method} needs images with at least two classes; these have {num_classes or 'none'}. "
+            "Take another data set, or a method that needs no labels."
+        )
+    return num_classes
+
+
 def zero_residuals(encoder: nn.Module) -> None:
     """Set the last batch norm's weight of every residual block to 0: blocks begin as the identity.
 

@@ -16,7 +16,7 @@ from vireo.data.views.recipe import ColorJitter, ViewRecipe
 from vireo.encoders.encoder import Encoder
 from vireo.errors import SettingError
 from vireo.methods.method import Losses, Method
-from vireo.methods.parts import full_precision, widen
+from vireo.methods.parts import demand_classes, full_precision, widen
 from vireo.records import OptimizerSettings
 
 
@@ -49,7 +49,7 @@ class Supervised(Method):
         num_classes: int | None,
     ) -> None:
         super().__init__()
-        classes = _known(num_classes)
+        classes = demand_classes(num_classes, "Supervised pre-training")
         self.views = supervised(
             settings.image_size,
             scale=settings.crop_scale,
@@ -90,7 +90,7 @@ class Supervised(Method):
         num_classes: int | None,
     ) -> None:
         """Refuse images without classes, and less than no jitter."""
-        _known(num_classes)
+        demand_classes(num_classes, "Supervised pre-training")
         if settings.jitter < 0:
             raise SettingError(f"jitter must not be below 0; got {settings.jitter}.")
 
@@ -110,12 +110,3 @@ def _with_jitter(recipe: ViewRecipe, j: float) -> ViewRecipe:
     colours = ColorJitter(brightness=j, contrast=j, saturation=j, hue=0.0, probability=1.0)
     views = tuple(replace(view, operations=(*view.operations, colours)) for view in recipe.views)
     return replace(recipe, views=views)
-
-
-def _known(num_classes: int | None) -> int:
-    if num_classes is None or num_classes < 2:
-        raise SettingError(
-            f"Supervised pre-training needs images with at least two classes; these have "
-            f"{num_classes or 'none'}. Take another data set, or a self-supervised method."
-        )
-    return num_classes
