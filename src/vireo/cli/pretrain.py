@@ -10,23 +10,35 @@ from vireo.cli.options import Device, Threads
 from vireo.errors import SettingError
 
 if TYPE_CHECKING:
-    from vireo.records import OptimizerSettings
+    from vireo.records import PretrainSettings
+
+_DEFAULTS = {"architecture": "resnet18", "epochs": 100, "batch_size": 256, "image_size": 224}
 
 
 def pretrain(
     method: Annotated[str, typer.Argument(help="A method; see vireo list methods.")],
     data: Annotated[str, typer.Option(help="A dataset's name, folder:PATH, parquet:GLOB, ...")],
     out: Annotated[Path, typer.Option(help="The run's folder.")],
-    architecture: Annotated[str, typer.Option(help="See vireo list encoders.")] = "resnet18",
-    epochs: Annotated[int, typer.Option(help="Passes over the images.")] = 100,
-    batch_size: Annotated[int, typer.Option(help="Images a step.")] = 256,
-    image_size: Annotated[int, typer.Option(help="Side of the full-size views.")] = 224,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="paper, small (images of 32 pixels) or a file; the options change it."),
+    ] = None,
+    architecture: Annotated[
+        str | None, typer.Option(help="See vireo list encoders. [default: resnet18]")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the images. [default: 100]")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step. [default: 256]")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Side of the full-size views. [default: 224]")
+    ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="A method's setting, as key=value.")
     ] = None,
     optimizer: Annotated[
         list[str] | None,
-        typer.Option(help="What differs from the paper's optimiser, as key=value (name=sgd)."),
+        typer.Option(help="What differs from the recipe's optimiser, as key=value (name=sgd)."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of weights, order and views.")] = 0,
     accumulate: Annotated[
@@ -43,43 +55,37 @@ def pretrain(
     from vireo.console import say
     from vireo.pretrain import pretrain as run
     from vireo.pretrain.distributed import joined
-    from vireo.records import PretrainSettings
 
-    settings = PretrainSettings(
-        method=method,
-        architecture=architecture,
-        data=data,
-        epochs=epochs,
-        batch_size=batch_size,
-        image_size=image_size,
-        options=parse_options(set_ or []),
-        optimizer=_optimizer(method, batch_size, parse_options(optimizer or [])),
-        seed=seed,
-        accumulate=accumulate,
-    )
+    named = {
+        "architecture": architecture,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "image_size": image_size,
+    }
+    changes = {
+        "data": data,
+        "seed": seed,
+        "accumulate": accumulate,
+        "options": parse_options(set_ or []),
+        "optimizer": parse_options(optimizer or []),
+        **{name: value for name, value in named.items() if value is not None},
+    }
+    settings = _settings(method, recipe, changes)
     with joined() as processes:
         chosen = compute(processes.device(device), threads)
         folder = run(settings, out, compute=chosen, knn_every=knn_every)
         say(f"The encoder is in {folder}. Probe it: vireo probe run:{folder} --task NAME --out DIR")
 
 
-def _optimizer(method: str, batch_size: int, changes: dict[str, Any]) -> "OptimizerSettings | None":
-    """Return the paper's optimiser with `changes`, or None where there are none.
+def _settings(method: str, recipe: str | None, changes: dict[str, Any]) -> "PretrainSettings":
+    from vireo.pretrain.recipes import find_recipe, optimizer_with
+    from vireo.records import PretrainSettings
 
-    Raises:
-        SettingError: a change that no optimiser has, or of another type.
-    """
-    from vireo.digest import plain
-    from vireo.methods import find_method
-    from vireo.records import OptimizerSettings
-    from vireo.records.reading import read_record, refuse
-
-    if not changes:
-        return None
-    published = find_method(method).published_optimizer(batch_size)
-    record, mistakes = read_record(OptimizerSettings, {**plain(published), **changes})
-    refuse("--optimizer", mistakes)
-    return record
+    if recipe is not None:
+        return find_recipe(recipe, method).settings(changes)
+    facts = {"method": method, **_DEFAULTS, **changes}
+    facts["optimizer"] = optimizer_with(method, facts["batch_size"], changes["optimizer"])
+    return PretrainSettings(**facts)
 
 
 def parse_options(pairs: list[str]) -> dict[str, Any]:

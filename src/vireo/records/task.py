@@ -22,6 +22,11 @@ class Task:
         input_size: height and width images are resized to; "encoder" means the size that each
             encoder was trained at.
         frames: images an example has.
+        crop: height and width of the random crops that a dense head is trained on: images then keep
+            their own resolution and are tested whole, `input_size` being the usual one. None means
+            that images are resized to `input_size`, in training and test.
+        scale: range of the random factor by which an image is resized before it is cropped.
+        mirror: probability that a training image of a dense task is mirrored.
         ignore_index: label code that counts neither in loss nor metric.
         class_weights: of the loss, one a class; empty means all one.
         max_steps: ends training of a dense head early; None means `epochs` decides.
@@ -46,6 +51,9 @@ class Task:
     unit: str = "share"
     input_size: tuple[int, int] | Literal["encoder"] = (224, 224)
     frames: int = 1
+    crop: tuple[int, int] | None = None
+    scale: tuple[float, float] = (1.0, 1.0)
+    mirror: float = 0.0
     batch_size: int = 32
     learning_rate: float = 3e-4
     ignore_index: int = 255
