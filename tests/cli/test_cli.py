@@ -294,5 +294,5 @@ def test_the_papers_optimiser_can_be_changed_in_part(monkeypatch, tmp_path):
     assert asked[1].optimizer == dataclasses.replace(published, name="sgd", learning_rate=0.5)
     wrong = call(*base, "--optimizer", "learning_rat=1", "--optimizer", "name=sdg")
     assert wrong.exit_code == 2
-    assert "--optimizer has 2 mistakes" in wrong.stderr
+    assert "The optimiser has 2 mistakes" in wrong.stderr
     assert "Did you mean 'learning_rate'" in wrong.stderr

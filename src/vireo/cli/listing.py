@@ -21,6 +21,7 @@ class Kind(StrEnum):
 
     encoders = "encoders"
     methods = "methods"
+    recipes = "recipes"
     tasks = "tasks"
     datasets = "datasets"
     sources = "sources"
@@ -30,10 +31,11 @@ class Kind(StrEnum):
 def list_known(
     kind: Annotated[Kind, typer.Argument(help="What to list.")], as_json: Json = False
 ) -> None:
-    """List what can be named: encoders, methods, tasks, datasets, sources or subsets."""
+    """List what can be named: encoders, methods, recipes, tasks, datasets, sources or subsets."""
     lists: dict[Kind, Callable[[], list[Line]]] = {
         Kind.encoders: _encoders,
         Kind.methods: _methods,
+        Kind.recipes: _recipes,
         Kind.tasks: _tasks,
         Kind.datasets: _datasets,
         Kind.sources: _sources,
@@ -104,6 +106,18 @@ def _methods() -> list[Line]:
     from vireo.methods.cards import CARDS
 
     return [{"name": name, **plain(card)} for name, card in CARDS.items()]
+
+
+def _recipes() -> list[Line]:
+    from vireo.pretrain.recipes import find_recipe, known_recipes
+
+    shown = ("architecture", "epochs", "batch_size", "expected", "ran", "command")
+    lines: list[Line] = []
+    for kind, method in known_recipes():
+        recipe = find_recipe(kind, method)
+        facts = {name: getattr(recipe, name) for name in shown}
+        lines.append({"name": kind, "method": method, **facts})
+    return lines
 
 
 def _tasks() -> list[Line]:

@@ -79,8 +79,8 @@ app.command("subset", epilog="Example: vireo subset log --data folder:imagenet -
 )
 app.command(
     "pretrain",
-    epilog="Example: vireo pretrain moco-v2 --data digits --architecture resnet20 "
-    "--image-size 32 --epochs 10 --batch-size 64 --set queue_size=1024 --out runs/moco",
+    epilog="Example: vireo pretrain moco-v2 --recipe small --data digits --architecture resnet20 "
+    "--epochs 10 --batch-size 64 --set queue_size=1024 --out runs/moco",
 )(pretrain.pretrain)
 app.command(
     "probe", epilog="Example: vireo probe random:resnet20 --task digits --out runs/compare"

@@ -24,14 +24,14 @@ def pretrain(
         typer.Option(help="paper, small (images of 32 pixels) or a file; the options change it."),
     ] = None,
     architecture: Annotated[
-        str | None, typer.Option(help="See vireo list encoders. [default: resnet18]")
+        str | None, typer.Option(help="See vireo list encoders; resnet18 if left out.")
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Passes over the images. [default: 100]")
+        int | None, typer.Option(help="Passes over the images; 100 if left out.")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step. [default: 256]")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step; 256 if left out.")] = None,
     image_size: Annotated[
-        int | None, typer.Option(help="Side of the full-size views. [default: 224]")
+        int | None, typer.Option(help="Side of the full-size views; 224 if left out.")
     ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="A method's setting, as key=value.")

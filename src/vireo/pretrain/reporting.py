@@ -22,6 +22,19 @@ LINES_PER_EPOCH = 10  # at least, in an epoch of as many steps
 STEPS_PER_LINE = 50  # at most
 
 
+def rate_in_words(run: Run) -> str:
+    """Say the learning rate, and where it comes from."""
+    settings, rate = run.settings, run.optimizer
+    origin = "by the paper's rule" if settings.optimizer is None else "as set"
+    there = f"{rate.schedule} to {rate.final_learning_rate:g}"
+    shape = "constant" if rate.schedule == "constant" else f"{there}, by the {rate.schedule_unit}"
+    warm = f" after {rate.warmup_epochs:g} epochs of warm-up" if rate.warmup_epochs else ""
+    return (
+        f"Learning rate {rate.learning_rate:g} for batches of {settings.batch_size}, {origin} "
+        f"({rate.name}, {shape}{warm})"
+    )
+
+
 class Reporter:
     """Writes a line at fixed steps, so that a resumed log is that of an uninterrupted run."""
 

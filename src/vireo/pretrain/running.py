@@ -30,6 +30,7 @@ from vireo.pretrain.folder import (
 from vireo.pretrain.loop import Trainer
 from vireo.pretrain.online_knn import OnlineKnn
 from vireo.pretrain.prepare import Run, choose_workers, prepare
+from vireo.pretrain.reporting import rate_in_words
 from vireo.records import PretrainSettings
 
 
@@ -108,6 +109,7 @@ def _hold_recipe(
     recipe: Mapping[str, Any] | None, run: Run, out: Path, processes: Processes
 ) -> None:
     """Write the recipe of a new run; compare that of one which goes on."""
+    say(rate_in_words(run))
     compute = {**plain(run.compute), "processes": processes.count}
     if recipe is None:
         write_recipe(out, run.settings, run.resolved(), compute)

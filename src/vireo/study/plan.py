@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vireo.catalog import unknown
+from vireo.digest import plain
 from vireo.errors import SettingError, VireoError
 from vireo.records import EncoderSpec, PretrainSettings, StudyPlan, Task
 from vireo.records.reading import read_record, refuse
@@ -22,15 +23,18 @@ _FOLDER_RULE = "names a folder: letters, digits, . _ + - only, 64 at most"
 def read_plan(path: Path) -> StudyPlan:
     """Read a study file.
 
-    Tasks are names of the catalogue or paths of task files relative to the study file.
+    Tasks are names of the catalogue or paths of task files relative to the study file. A table of
+    `pretrain` may name a `recipe`, which its other keys change.
 
     Raises:
         SettingError: the file is missing or not TOML, or has mistakes; all of them are listed.
     """
     values = _toml(path)
     tasks, mistakes = _tasks(values.pop("tasks", None), path.parent)
+    mistakes += _follow_recipes(values.get("pretrain"), path.parent)
+    refuse(str(path), mistakes)
     plan, found = read_record(StudyPlan, {**values, "tasks": []})
-    mistakes += found
+    mistakes = found
     if plan is not None:
         plan = dataclasses.replace(
             plan, tasks=tuple(tasks), encoders=tuple(map(_named, plan.encoders))
@@ -76,6 +80,31 @@ def _tasks(names: object, folder: Path) -> tuple[list[Task], list[str]]:
         except VireoError as error:
             mistakes.append(f"task {name}: {error}")
     return tasks, mistakes
+
+
+def _follow_recipes(tables: Any, folder: Path) -> list[str]:
+    """Fill in, in place, the tables that name a recipe; return what is wrong with those."""
+    mistakes = []
+    for name, table in tables.items() if isinstance(tables, dict) else ():
+        if not isinstance(table, dict) or "recipe" not in table:
+            continue
+        try:
+            tables[name] = _recipe_facts(table, folder)
+        except VireoError as error:
+            mistakes.append(f"pretrain.{name}: {error}")
+        except (TypeError, ValueError) as error:
+            mistakes.append(f"pretrain.{name}: a setting is of the wrong kind ({error})")
+    return mistakes
+
+
+def _recipe_facts(table: dict[str, Any], folder: Path) -> dict[str, Any]:
+    from vireo.pretrain.recipes import KINDS, find_recipe
+
+    changes = {key: value for key, value in table.items() if key != "recipe"}
+    recipe = str(table["recipe"])
+    recipe = recipe if recipe in KINDS else str(folder / recipe)
+    facts = find_recipe(recipe, str(changes.get("method", ""))).facts(changes)
+    return facts | {"optimizer": facts["optimizer"] and plain(facts["optimizer"])}
 
 
 def _named(spec: EncoderSpec) -> EncoderSpec:

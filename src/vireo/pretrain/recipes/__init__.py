@@ -7,7 +7,7 @@ of one with other numbers.
 
 import dataclasses
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -62,10 +62,18 @@ class Recipe:
         Raises:
             SettingError: a change that no optimiser has, or of another type.
         """
+        return PretrainSettings(**self.facts(changes))
+
+    def facts(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the run's settings by name, as `settings` does, unchecked but for the optimiser's.
+
+        Raises:
+            SettingError: a change that no optimiser has, or of another type.
+        """
         facts = {name: getattr(self, name) for name in _SHARED} | dict(changes)
         facts["options"] = {**self.options, **changes.get("options", {})}
         facts["optimizer"] = self._optimizer(facts["batch_size"], changes.get("optimizer", {}))
-        return PretrainSettings(**facts)
+        return facts
 
     def _optimizer(
         self, batch_size: int, changes: Mapping[str, MethodOption]
@@ -90,21 +98,21 @@ def find_recipe(name: str, method: str) -> Recipe:
     Raises:
         SettingError: there is none, or its file has mistakes; all of them are listed.
     """
-    path = _FOLDER / name / f"{method}.toml" if name in KINDS else expand(name)
-    if name in KINDS and not path.is_file():
+    if name in KINDS and (name, method) not in known_recipes():
         known = ", ".join(method for kind, method in known_recipes() if kind == name)
         raise SettingError(f"There is no recipe '{name}' for '{method}'; there are: {known}.")
+    path = _FOLDER / name / f"{method}.toml" if name in KINDS else expand(name)
     recipe = _read(path)
     if recipe.method != method:
         raise SettingError(f"{path} is a recipe for {recipe.method}; got the method '{method}'.")
     return recipe
 
 
-def known_recipes() -> Iterator[tuple[str, str]]:
-    """Yield the kind and the method of every recipe that ships with vireo."""
-    for kind in KINDS:
-        for path in sorted((_FOLDER / kind).glob("*.toml")):
-            yield kind, path.stem
+def known_recipes() -> list[tuple[str, str]]:
+    """Return the kind and the method of every recipe that ships with vireo."""
+    return [
+        (kind, path.stem) for kind in KINDS for path in sorted((_FOLDER / kind).glob("*.toml"))
+    ]
 
 
 def optimizer_with(
