@@ -29,7 +29,9 @@ import torch
 from torch import nn
 
 from vireo.devices import choose, versions
-from vireo.probe import linear
+from vireo.probe.grid import product
+from vireo.probe.many_heads import ManyLinear, pad, padded_length
+from vireo.probe.training import Fit, Plan, permutation, train
 
 TRIALS = 5
 
@@ -61,11 +63,10 @@ def compare(size):
     labels = torch.randint(size.classes, (size.examples,))
     features = torch.randn(size.examples, size.dim)
     features[:, : size.classes] += 2 * nn.functional.one_hot(labels, size.classes)[:, : size.dim]
-    rates, decays = linear.configurations(3e-4, (0.1, 0.3, 1.0, 3.0, 10.0, 30.0), (0.0, 1e-4, 1e-2))
-    plan = linear.Plan(
-        rates=rates,
-        decays=decays,
+    plan = Plan(
+        configurations=product(3e-4, (0.1, 0.3, 1.0, 3.0, 10.0, 30.0), (0.0, 1e-4, 1e-2)),
         seeds=(0,),
+        loss="cross-entropy",
         epochs=size.epochs,
         batch_size=size.batch_size,
         digest="benchmark",
@@ -81,26 +82,29 @@ def compare(size):
             start = time.process_time()
             kind(features, labels, first, plan)
             seconds[name].append(time.process_time() - start)
-    return summary(size, len(rates), seconds)
+    return summary(size, len(plan.configurations), seconds)
 
 
 def together(features, labels, first, plan):
     """All heads in one product; returns weights [heads, classes, dim + 1]."""
     dim = features.shape[1]
-    start = torch.zeros_like(linear.pad(first.weight.detach()))
-    start[:, :dim], start[:, dim] = first.weight.detach(), first.bias.detach()
-    return linear.train(linear.pad(features), labels, start[None], plan)[0, ..., : dim + 1]
+    start = torch.zeros(1, len(first.weight), padded_length(dim))
+    start[0, :, :dim], start[0, :, dim] = first.weight.detach(), first.bias.detach()
+    (weights,) = train(ManyLinear(), Fit(pad(features[:, None]), labels), (start,), plan)
+    return weights[0].transpose(0, 1)[..., : dim + 1]
 
 
 def one_after_the_other(features, labels, first, plan):
     """The plain way, with torch's fused optimiser."""
     trained = []
-    for rate, decay in zip(plan.rates, plan.decays, strict=True):
+    for each in plan.configurations:
         layer = nn.Linear(first.in_features, first.out_features)
         layer.load_state_dict(first.state_dict())
-        optimizer = torch.optim.AdamW(layer.parameters(), lr=rate, weight_decay=decay, fused=True)
+        optimizer = torch.optim.AdamW(
+            layer.parameters(), lr=each.rate, weight_decay=each.decay, fused=True
+        )
         for epoch in range(plan.epochs):
-            order = torch.from_numpy(linear.permutation(plan.digest, 0, epoch, len(labels)))
+            order = torch.from_numpy(permutation(plan.digest, 0, epoch, len(labels)))
             for chosen in torch.split(order, plan.batch_size):
                 optimizer.zero_grad()
                 loss = nn.functional.cross_entropy(layer(features[chosen]), labels[chosen])

@@ -3,7 +3,7 @@
 What: every method's recipe for small images on ResNet-20, cut to a few minutes; then kNN (k 20 and
     200, temperature .1; all training images vote) on the test split: the trained network, the same
     network with its initial weights, and the pixels minus a half as unit vectors.
-Run: VIREO_DATA=../shared/data python benchmarks/learns.py --data cifar10 --runs moco-v2:3:0 swav:3:0
+Run: VIREO_DATA=../shared/data python benchmarks/learns.py --runs moco-v2:3:0 swav:3:0
     A run is pixels, random or METHOD:EPOCHS:SEED[:CHANGES]; changes are key=value of the method,
     @key=value of the optimiser, with semicolons between.
     Runs that are finished are not made again; one line a run is added to results/learns.jsonl.
@@ -39,6 +39,7 @@ DATA = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", choices=DATA, default="cifar10")
+    parser.add_argument("--subset", type=Path, help="learn from this part of the images alone")
     parser.add_argument("--runs", nargs="+", required=True)
     parser.add_argument("--folder", type=Path, default=Path("runs/learns"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/learns.jsonl"))
@@ -51,11 +52,13 @@ def main() -> None:
 def one(run: str, data: str, options: argparse.Namespace) -> dict:
     """Pre-train in a process of its own, judge the encoder, and note the line."""
     line: dict = {"data": options.data, "run": run, "torch": torch.__version__}
-    spec = f"run:{options.folder / options.data}-{run}"
+    learnt = data if options.subset is None else f"subset:{options.subset}"
+    name = options.data if options.subset is None else f"{options.data}-{options.subset.name}"
+    spec = f"run:{options.folder / name}-{run}"
     if run in ("pixels", "random"):
         spec = {"pixels": "pixels", "random": f"random:{ARCHITECTURE}"}[run]
     else:
-        line |= pretrained(run, data, Path(spec.removeprefix("run:")))
+        line |= pretrained(run, learnt, Path(spec.removeprefix("run:")))
     if not line.get("failed"):
         line |= knn(spec, data)
     options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,13 +1,17 @@
 """How fast rooms are rendered.
 
 What:     frames per second of `ensure_split` (draw worlds, render RGB and all labels, draw empty
-          frames again, write the files) with the default settings, after a warm-up; n trials, each
-          on other worlds; and the time to open a rendered split again.
-Run:      python benchmarks/rooms.py [--trials 5] [--frames 320]
+          frames again, write the files) with the default settings, of single frames, pairs with
+          their flow, pairs of egomotion and clips, after a warm-up; n trials, each on other worlds;
+          and the time to open a rendered split again.
+Run:      python benchmarks/rooms.py [--trials 5] [--frames 320] [--out FILE]
 Hardware: 2 CPU cores (AMD EPYC), 2 threads, nothing else running; no GPU.
 Versions: in the result file.
 Result:   benchmarks/results/rooms.json, n = 5, medians of frames per second. 64 x 64 pixels, 2 x 2
-          rays: 173 (99 per core second); 1 ray: 396. 128 pixels: 50. 224 pixels: 15.
+          rays: 173 (99 per core second); 1 ray: 396. 128 pixels: 50. 224 pixels: 15. That was
+          before sequences. Those, seen once on a machine so busy that only core seconds mean
+          anything, at 64 pixels: flow 101, egomotion 107, clips 104 frames per core second, and
+          single frames beside them 72; clips at 224 pixels 9, single frames 6.
 """
 
 import argparse
@@ -23,15 +27,17 @@ from vireo import devices, files
 from vireo.console import say
 from vireo.data.rooms.frames import ensure_split
 from vireo.data.rooms.source import RoomsSource
-from vireo.data.rooms.world import RoomsSettings
+from vireo.data.rooms.world import SEQUENCES, RoomsSettings
 
 
 def time_frames(settings: RoomsSettings, trial: int, number: int) -> tuple[float, float]:
     """Frames per wall second, and per second of one core."""
+    examples = max(1, number // SEQUENCES[settings.sequence])
+    shown = examples * SEQUENCES[settings.sequence]
     with tempfile.TemporaryDirectory() as root:
         wall, cores = time.perf_counter(), time.process_time()
-        ensure_split(Path(root) / "frames", settings, f"trial{trial}", number)
-        return number / (time.perf_counter() - wall), number / (time.process_time() - cores)
+        ensure_split(Path(root) / "frames", settings, f"trial{trial}", examples)
+        return shown / (time.perf_counter() - wall), shown / (time.process_time() - cores)
 
 
 def measure(settings: RoomsSettings, trials: int, frames: int) -> dict[str, object]:
@@ -40,10 +46,11 @@ def measure(settings: RoomsSettings, trials: int, frames: int) -> dict[str, obje
     wall, cores = ([round(rate, 1) for rate in kind] for kind in zip(*rates, strict=True))
     median = statistics.median(wall)
     say(
-        f"{settings.size:4d} px, {settings.samples} rays a side: median {median:7.1f} frames/s, "
-        f"{statistics.median(cores):7.1f} a core"
+        f"{settings.sequence:9s} {settings.size:4d} px, {settings.samples} rays a side: "
+        f"median {median:7.1f} frames/s, {statistics.median(cores):7.1f} a core"
     )
     return {
+        "sequence": settings.sequence,
         "size": settings.size,
         "samples": settings.samples,
         "frames_per_trial": frames,
@@ -69,11 +76,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="How fast rooms are rendered.")
     parser.add_argument("--trials", type=int, default=5)
     parser.add_argument("--frames", type=int, default=320)
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parent / "results" / "rooms.json"
+    )
     options = parser.parse_args()
-    cases = ((64, 2, 1), (64, 1, 1), (128, 2, 5), (224, 2, 20))
+    cases = (
+        *(
+            ("single", 64, 2, 1),
+            ("single", 64, 1, 1),
+            ("single", 128, 2, 5),
+            ("single", 224, 2, 20),
+        ),
+        *(("flow", 64, 2, 1), ("egomotion", 64, 2, 1), ("clip", 64, 2, 1), ("clip", 224, 2, 20)),
+    )
     results = [
-        measure(RoomsSettings(size=size, samples=samples), options.trials, options.frames // share)
-        for size, samples, share in cases
+        measure(
+            RoomsSettings(sequence=sequence, size=size, samples=samples),
+            options.trials,
+            max(2, options.frames // share),
+        )
+        for sequence, size, samples, share in cases
     ]
     facts = {
         "command": f"benchmarks/rooms.py --trials {options.trials} --frames {options.frames}",
@@ -84,7 +106,7 @@ def main() -> None:
         "rendering": results,
         "open_500_frames_milliseconds": measure_opening(options.trials),
     }
-    files.write_json(Path(__file__).parent / "results" / "rooms.json", facts)
+    files.write_json(options.out, facts)
 
 
 if __name__ == "__main__":

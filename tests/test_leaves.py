@@ -167,6 +167,8 @@ def test_unset_variables_in_paths_are_named(monkeypatch, tmp_path):
     assert files.expand("$VIREO_HERE/a") == tmp_path / "a"
     with pytest.raises(StoreError, match="not set"):
         files.expand("$VIREO_NOWHERE/a")
+    with pytest.raises(StoreError, match="names a home that is not here"):
+        files.expand("~nobody-of-that-name/a")
 
 
 def test_specs_with_variables_are_the_same_on_every_machine():

@@ -56,8 +56,9 @@ def resolve(table: Mapping[str, str], name: str, kind: str, base: type | None = 
 def unknown(name: str, known: Iterable[str], kind: str) -> str:
     """Say that `name` is unknown, what was probably meant, and what there is."""
     choices = sorted(known)
-    close = difflib.get_close_matches(name, choices, n=1)
-    hint = f" Did you mean '{close[0]}'?" if close else ""
+    spelt = {choice.lower(): choice for choice in choices}
+    close = difflib.get_close_matches(name.lower(), spelt, n=1)
+    hint = f" Did you mean '{spelt[close[0]]}'?" if close else ""
     return f"Unknown {kind} '{name}'.{hint} Known: {', '.join(choices)}."
 
 

@@ -133,14 +133,19 @@ def expand(text: str) -> Path:
     """Expand `~` and `$VARIABLES` of a path that a person wrote.
 
     Raises:
-        StoreError: a variable is not set.
+        StoreError: a variable is not set, or there is no such person's home.
     """
     expanded = os.path.expandvars(text)
     if "$" in expanded:
         raise StoreError(
             f"The path '{text}' uses a variable that is not set; export it and try again."
         )
-    return Path(expanded).expanduser()
+    try:
+        return Path(expanded).expanduser()
+    except RuntimeError as error:
+        raise StoreError(
+            f"The path '{text}' names a home that is not here; write it out."
+        ) from error
 
 
 def _refuse_constant(name: str) -> None:

@@ -51,7 +51,7 @@ def build(kind: type[Method], seed: int = 0) -> Method:
     method = build_method(
         kind, tiny_encoder(seed=seed), settings, num_examples=999, num_classes=CLASSES, seed=seed
     ).train()
-    if kind.needs_first_pass:
+    if method.needs_first_pass:
         for step in range(STEPS_PER_EPOCH):
             method.first_pass(batch_for(method, step))
         method.before_step(now(0))

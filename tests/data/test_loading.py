@@ -10,8 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vireo.data.loading import load_batches, resize_image, resize_nearest
+from vireo.data.loading import load_batches
 from vireo.data.sources.image_folder import ImageFolderSource
+from vireo.data.stacking import resize_image, resize_nearest
 from vireo.errors import DataError
 
 
@@ -119,12 +120,115 @@ def test_depth_is_nearest_and_zero_where_invalid(listed):
     assert batch.valid[0, 0, 0].tolist() == [True, True, False, False]
 
 
-def test_a_target_of_no_kind_is_refused(listed):
-    with pytest.raises(DataError, match=r"'age' of 'listed 0' must be a whole number .*got float"):
-        load(listed(1, age=[3.5]), "age")
-    flow = [np.zeros((6, 8, 2), dtype=np.float32)]
-    with pytest.raises(DataError, match=r"'flow' of 'listed 0'.*got ndarray"):
-        load(listed(1, flow=flow), "flow")
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (np.zeros((2, 6, 8), dtype=np.uint8), r"uint8 of shape \[2, 6, 8\]"),
+        (np.zeros(3, dtype=np.int64), r"int64 of shape \[3\]"),
+        (np.zeros((1, 2, 6, 8)), r"float64 of shape \[1, 2, 6, 8\]"),
+    ],
+)
+def test_a_target_of_no_kind_is_refused(listed, value, found):
+    with pytest.raises(DataError, match=rf"'age' of 'listed 0' must be a number.*got {found}"):
+        load(listed(1, age=[value]), "age")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([1, 2.5], "'x' of 'listed 1' is float64, but 'x' of 'listed 0' is int64; make them alike"),
+        ([np.zeros(2), np.zeros(3)], r"is float64 of shape \[3\], but .* of shape \[2\]"),
+        ([np.zeros((6, 8)), np.zeros((1, 6, 8))], r"is float64 of shape \[1, 6, 8\], but"),
+        ([np.zeros((3, 6, 8)), np.zeros((2, 6, 8))], r"is float64 of shape \[2, 6, 8\], but"),
+        ([np.zeros((6, 8)), np.zeros((6, 8), dtype=int)], "is int64 of shape"),
+    ],
+)
+def test_targets_of_two_kinds_are_refused(listed, values, message):
+    with pytest.raises(DataError, match=message):
+        load(listed(2, x=values), "x")
+
+
+def test_measures_of_an_image_and_missing_ones(listed):
+    (batch,) = load(listed(3, age=[3.5, float("nan"), -1.0]), "age")
+    assert (batch.target.dtype, batch.target.shape) == (torch.float32, (3, 1))
+    assert batch.target[:, 0].tolist() == [3.5, 0.0, -1.0]
+    assert batch.valid.tolist() == [[True], [False], [True]]
+    places = [np.array([1.0, 2.0, 3.0], dtype=np.float32), np.array([4.0, np.inf, 6.0])]
+    (batch,) = load(listed(2, place=places), "place")
+    assert batch.target.tolist() == [[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]]
+    assert batch.valid.tolist() == [[True], [False]]
+
+
+def test_flow_that_is_resized_ends_at_the_same_place_of_the_picture(listed):
+    """A pixel and the place that its flow points at keep their positions as shares of the image."""
+    rng = np.random.default_rng(0)
+    flow = rng.normal(size=(2, 6, 8)).astype(np.float32)
+    flow[:, 0, 0], flow[1, 5, 7] = np.nan, np.inf
+    (batch,) = load(listed(1, (6, 8), flow=[flow]), "flow", size=(12, 32))
+    assert (batch.target.shape, batch.valid.shape) == ((1, 2, 12, 32), (1, 1, 12, 32))
+    for row, column in ((2, 5), (4, 16), (11, 0), (7, 31)):
+        u, v = flow[:, row // 2, column // 4]
+        share = (u / 8, v / 6)
+        found = batch.target[0, :, row, column].numpy() / [32, 12]
+        if np.isfinite([u, v]).all():
+            np.testing.assert_allclose(found, share, rtol=1e-6)
+    invalid = np.zeros((12, 32), dtype=bool)
+    invalid[:2, :4] = invalid[10:, 28:] = True
+    assert np.array_equal(~batch.valid[0, 0].numpy(), invalid)
+    assert (batch.target[0][:, invalid] == 0).all()
+
+
+def test_flow_at_half_resolution_is_in_pixels_of_the_frame(listed):
+    flow = np.full((2, 3, 4), 5.0, dtype=np.float32)
+    (batch,) = load(listed(1, (6, 8), flow=[flow]), "flow", size=(6, 8))
+    assert (batch.target == 5).all()
+
+
+def test_other_maps_of_channels_keep_their_numbers(listed):
+    normals = np.arange(144, dtype=np.float32).reshape(3, 6, 8)
+    (batch,) = load(listed(1, normals=[normals]), "normals", size=(3, 4))
+    assert np.array_equal(batch.target[0].numpy(), normals[:, 1::2, 1::2])
+
+
+def uneven(listed, **values):
+    """Two examples of 6 x 8 and 4 x 10 pixels."""
+    source = listed(2, **values)
+    small = np.random.default_rng(5).integers(1, 256, (4, 10, 3), dtype=np.uint8)
+    source.images[1] = small
+    return source
+
+
+def test_images_at_their_own_resolution_are_padded_right_and_below(listed):
+    mask = [np.full((6, 8), 7), np.arange(40).reshape(4, 10)]
+    source = uneven(listed, mask=mask)
+    (batch,) = load(source, "mask", resize=False)
+    assert batch.images.shape == (2, 1, 3, 6, 10)
+    assert batch.sizes.tolist() == [[6, 8], [4, 10]]
+    for place, image in enumerate(source.images):
+        height, width = image.shape[:2]
+        padded = np.zeros((6, 10, 3), dtype=np.uint8)
+        padded[:height, :width] = image
+        assert np.array_equal(batch.images[place, 0].permute(1, 2, 0).numpy(), padded)
+        inside = np.zeros((6, 10), dtype=bool)
+        inside[:height, :width] = True
+        assert np.array_equal(batch.valid[place].numpy(), inside)
+        assert np.array_equal(batch.target[place, :height, :width].numpy(), mask[place])
+    assert (batch.target[~batch.valid] == 255).all()
+    (resized,) = load(source, "mask")
+    assert resized.sizes is None
+
+
+def test_flow_and_depth_are_padded_invalid_and_keep_their_numbers(listed):
+    flow = [np.full((2, 6, 8), 3.0, np.float32), np.full((2, 4, 10), -2.0, np.float32)]
+    (batch,) = load(uneven(listed, flow=flow), "flow", resize=False)
+    assert batch.target.shape == (2, 2, 6, 10)
+    assert batch.valid.sum(dim=(1, 2, 3)).tolist() == [48, 40]
+    assert batch.target[0].sum() == 2 * 48 * 3
+    assert batch.target[1].sum() == 2 * 40 * -2
+    half = [np.full((3, 4), 1.5, np.float32), np.full((4, 10), 2.5, np.float32)]
+    (batch,) = load(uneven(listed, depth=half), "depth", resize=False)
+    assert batch.valid.sum(dim=(1, 2, 3)).tolist() == [48, 40]
+    assert batch.target[0].sum() == 48 * 1.5
 
 
 def test_a_map_of_another_shape_than_its_image_is_refused(listed):

@@ -135,3 +135,106 @@ def test_sevenscenes_depth_cut_by_time(real_data):
     assert depth.min() > 0.2
     assert depth.max() < 10
     assert 0.5 < batch.valid.float().mean() < 1
+
+
+MIDDLEBURY = {
+    "first": "*/frame10.png",
+    "second": "*/frame11.png",
+    "flows": "*/flow10.png",
+    "units_per_pixel": 512,
+}
+
+
+def test_middlebury_flow(real_data):
+    """The flow brings the second frame onto the first far better than no motion does."""
+    spec = DatasetSpec(
+        name="middlebury-flow",
+        source="image-pair-flow",
+        options={"root": str(real_data / "middlebury-flow"), **MIDDLEBURY},
+    )
+    source = open_split(spec, "train")
+    assert (len(source), source.label(0)) == (8, "Dimetrodon/frame10.png")
+    for index in range(8):
+        (batch,) = load_batches(
+            source, size=(1, 1), target="flow", batch_size=1, indices=[index], resize=False
+        )
+        first, second = batch.images[0].float().mean(dim=1).numpy()
+        (u, v), known = batch.target[0].numpy(), batch.valid[0, 0].numpy()
+        assert batch.target.shape[-2:] == first.shape
+        assert np.abs([u, v]).max() < 40
+        assert known.mean() > 0.7
+        rows, columns = np.indices(first.shape)
+        ends = np.round(rows + v).astype(int), np.round(columns + u).astype(int)
+        height, width = first.shape
+        known &= (ends[0] >= 0) & (ends[0] < height) & (ends[1] >= 0) & (ends[1] < width)
+        warped = second[ends[0][known], ends[1][known]]
+        still = np.abs(second - first)[known].mean()
+        assert np.abs(warped - first[known]).mean() < 0.75 * still
+
+
+SEQUENCE = {"images": "*.color.jpg", "stride": 10, "every": 1}
+
+
+def test_sevenscenes_camera_motion(real_data):
+    spec = DatasetSpec(
+        name="sevenscenes",
+        source="camera-motion",
+        options={
+            "root": str(real_data / "sevenscenes"),
+            "poses": "*.pose.txt",
+            "motions": ("turn-left", "turn-right", "none"),
+            "degrees": 2.0,
+            "both_ways": True,
+            **SEQUENCE,
+        },
+        carve={"test": Carve(fraction=0.3, rule="tail", gap=120)},
+    )
+    train, test = (open_split(spec, split) for split in ("train", "test"))
+    assert len(train) + 120 + len(test) == 2 * 990
+    for part in (train, test):
+        codes = [part.target(index, "egomotion") for index in range(len(part))]
+        counts = np.bincount(codes, minlength=3)
+        assert counts[0] == counts[1]
+        assert counts.min() > 0.15 * len(part)
+    # what is seen moves to the left where the camera turns right
+    left, right = (
+        np.mean([_drift(train, n) for n in range(0, len(train), 5) if _code(train, n) == code])
+        for code in (0, 1)
+    )
+    assert right < -2
+    assert left > 2
+
+
+def _code(source, index):
+    return source.target(index, "egomotion")
+
+
+def _drift(source, index):
+    """Return by how many columns to the right the picture moved from the first frame on."""
+    first, second = (frame.mean(axis=(0, 2)) for frame in source.frames(index))
+    first, second = first - first.mean(), second - second.mean()
+    shifts = range(-40, 41)
+    errors = [
+        np.mean((first[max(0, -s) : 160 - max(0, s)] - second[max(0, s) : 160 + min(0, s)]) ** 2)
+        for s in shifts
+    ]
+    return shifts[int(np.argmin(errors))]
+
+
+def test_sevenscenes_frame_order(real_data):
+    spec = DatasetSpec(
+        name="sevenscenes",
+        source="frame-sequence",
+        options={
+            "root": str(real_data / "sevenscenes"),
+            "frames": 3,
+            "orders": "permutation-either-way",
+            **SEQUENCE,
+        },
+        carve={"test": Carve(fraction=0.2, rule="tail", gap=70)},
+    )
+    for split, size in (("train", 714), ("test", 196)):
+        part = open_split(spec, split)
+        assert len(part) == size
+        codes = [part.target(index, "order") for index in range(size)]
+        assert np.ptp(np.bincount(codes, minlength=3)) <= 2

@@ -267,6 +267,18 @@ def test_only_the_untransformed_image_enters_the_bank(pretext):
     assert torch.equal(first.pending["embeddings"], second.pending["embeddings"])
 
 
+def test_the_bank_can_begin_with_the_networks_own_embeddings():
+    method = build(bank_start="embeddings", pretext="rotation")
+    before, batch = method.bank.rows.clone(), batch_of("rotation")
+    assert method.needs_first_pass
+    assert not build().needs_first_pass
+    with torch.no_grad():
+        method.first_pass(batch)
+    expected = before.numpy()
+    expected[batch.index] = embed_image(arrays(method), batch)[0]
+    np.testing.assert_allclose(method.bank.rows, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_the_positive_is_the_images_row_as_it_was_before_the_step():
     """With momentum 1 rows stay; with 0 the row becomes the embedding, whose similarity is 1."""
     batch = batch_of("jigsaw")

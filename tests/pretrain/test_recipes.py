@@ -97,6 +97,34 @@ def test_a_file_of_ones_own(tmp_path):
     assert tomllib.loads(text)["method"] == "simclr"
 
 
+@pytest.mark.parametrize(
+    "text", ["a = " + "[" * 3000 + "]" * 3000, "a = " + "9" * 5000, "a = \x00"]
+)
+def test_a_hostile_file_is_refused(tmp_path, text):
+    path = tmp_path / "hostile.toml"
+    path.write_text(text)
+    for read in (lambda: find_recipe(str(path), "simclr"), lambda: read_plan(path)):
+        with pytest.raises(SettingError, match="not valid TOML"):
+            read()
+
+
+def test_rates_for_a_batch_of_nothing_are_refused(tmp_path):
+    from vireo.pretrain import recipes
+
+    text = (Path(recipes.__file__).parent / "small" / "simclr.toml").read_text()
+    mine = tmp_path / "mine.toml"
+    mine.write_text(text.replace("batch_size = 256", "batch_size = 0"))
+    with pytest.raises(SettingError, match="batch_size must be at least 1; got 0"):
+        find_recipe(str(mine), "simclr")
+
+
+def test_milestones_can_be_changed():
+    """A command line and a file give lists as tuples."""
+    changes = {**DATA, "optimizer": {"schedule": "step", "milestones": (0.5, 0.8)}}
+    found = find_recipe("small", "moco-v2").settings(changes).optimizer
+    assert found.milestones == (0.5, 0.8)
+
+
 STUDY = """
 name = "mine"
 summary = "a study"
@@ -125,7 +153,8 @@ def test_a_study_names_a_recipe(tmp_path):
     [
         ("smal", "", "pretrain.one: A recipe is paper or small"),
         ("small", "epoch = 3", "Did you mean 'epochs'"),
-        ("small", 'batch_size = "x"', "pretrain.one: a setting is of the wrong kind"),
+        ("small", 'batch_size = "x"', "pretrain.one.batch_size should be a whole number; got 'x'"),
+        ("small", "options = 3", "pretrain.one.options should be a table; got 3"),
         ("small", "optimizer = { rate = 3 }", "pretrain.one: .*Unknown key 'rate'"),
     ],
 )

@@ -21,10 +21,12 @@ _TINY.loader.exec_module(tiny)
 class Blobs(Source):
     """A grey noise image with a bright square: its class, mask and depth can be read off it."""
 
-    targets = ("class", "mask", "depth", "broken")
+    targets = ("class", "mask", "depth", "place", "broken")
     class_names = ("left", "right", "top")
 
-    def __init__(self, *, split: str = "train", count: int = 40, void: float = 0.1) -> None:
+    def __init__(
+        self, *, split: str = "train", count: int = 40, void: float = 0.1, frames: int = 1
+    ) -> None:
         rng = np.random.default_rng({"train": 0, "val": 1, "test": 2}[split])
         self.name, self.digest = "blobs", f"blobs-{split}-{count}-{void}"
         self._labels = rng.integers(3, size=count)
@@ -36,12 +38,16 @@ class Blobs(Source):
             self._images[square] += 150
             self._masks[square] = 1
         self._void = rng.random(self._masks.shape) < void
+        self._frames = frames
+        self.digest += f"-{frames}" * (frames > 1)
 
     def __len__(self) -> int:
         return len(self._images)
 
     def frames(self, index: int) -> tuple[np.ndarray, ...]:
-        return (self._images[index],)
+        """Of several frames the last decides the class; the others are earlier examples."""
+        shown = [self._images[(index - 3 * back) % len(self)] for back in range(self._frames)]
+        return tuple(shown[::-1])
 
     def target(self, index: int, name: str):
         void = self._void[index]
@@ -53,6 +59,9 @@ class Blobs(Source):
             case "depth":
                 metres = 4.0 - 2.5 * self._masks[index]
                 return np.where(void, np.nan, metres).astype(np.float32)
+            case "place":  # row and column of the square's centre; some are missing
+                row, column = [(11, 4), (11, 12), (4, 8)][self._labels[index]]
+                return np.array([np.nan if index % 7 == 3 else row, column], dtype=np.float32)
             case _:
                 return 7
 
@@ -67,6 +76,9 @@ SPEC = DatasetSpec(
 )
 SPEC_WITH_VAL = dataclasses.replace(
     SPEC, splits={**SPEC.splits, "val": {"split": "val", "count": 15}}
+)
+PAIRS = dataclasses.replace(
+    SPEC, splits={name: {**options, "frames": 2} for name, options in SPEC.splits.items()}
 )
 CARVED = DatasetSpec(name="blobs", source="blobs", carve={"test": Carve(fraction=0.3)})
 
@@ -93,6 +105,11 @@ def compute() -> Compute:
 @pytest.fixture
 def encoder():
     return tiny.tiny_encoder(input_size=(16, 16))
+
+
+@pytest.fixture(name="tiny")
+def tiny_networks():
+    return tiny
 
 
 @pytest.fixture
@@ -127,6 +144,24 @@ def make_task(**changes) -> Task:
 @pytest.fixture
 def class_task() -> Task:
     return make_task()
+
+
+@pytest.fixture
+def pair_task() -> Task:
+    return make_task(name="blobs-pair", dataset=PAIRS, head="fusion", frames=2)
+
+
+@pytest.fixture
+def place_task() -> Task:
+    return make_task(
+        name="blobs-place",
+        target="place",
+        outputs=2,
+        loss="huber",
+        metric="mae",
+        higher_is_better=False,
+        unit="px",
+    )
 
 
 @pytest.fixture

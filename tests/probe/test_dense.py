@@ -10,8 +10,11 @@ from vireo.errors import DataError
 from vireo.probe import dense
 from vireo.probe.augment import recolour
 from vireo.probe.examples import open_examples
-from vireo.probe.maps import Frozen, flops_each, map_bytes, open_maps, plan_features
-from vireo.records import ProbeSettings
+from vireo.probe.frozen import Frozen
+from vireo.probe.grid import Configuration
+from vireo.probe.maps import flops_each, map_bytes, open_maps, plan_features
+from vireo.probe.pixel_level import answer_pixels
+from vireo.records import HeadOptimizer, ProbeSettings
 from vireo.store.blocks import FeatureStore
 from vireo.tasks.checks import head_of
 from vireo.tasks.heads import initialised
@@ -34,8 +37,7 @@ def frozen(encoder, depth_task, compute, tmp_path):
 
 def plan(**changes):
     facts = {
-        "rates": (1e-3, 1e-2),
-        "decays": (0.0, 0.1),
+        "grid": (Configuration(rate=1e-3), Configuration(rate=1e-2, decay=0.1)),
         "seed": 0,
         "digest": "t",
         "cosine": True,
@@ -55,8 +57,9 @@ def test_heads_together_equal_each_trained_alone_by_a_plain_loop(frozen):
     dense.train_dense(frozen, maps, heads, p)
     for place, head in enumerate(heads):
         alone = first(frozen).train()
+        tried = p.grid[place]
         optimizer = torch.optim.AdamW(
-            alone.parameters(), lr=p.rates[place], weight_decay=p.decays[place], foreach=False
+            alone.parameters(), lr=tried.rate, weight_decay=tried.decay, foreach=False
         )
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 16)
         for epoch in range(4):  # 32 images to fit, batches of 8
@@ -114,21 +117,40 @@ def test_max_steps_ends_training_inside_an_epoch(frozen, depth_task):
     calls = []
     real = maps.batches
     maps.batches = lambda order, colours=None: (calls.append(len(order)), real(order, colours))[1]
-    dense.train_dense(this, maps, [first(this)], plan(rates=(1e-3,), decays=(0.0,)))
+    dense.train_dense(this, maps, [first(this)], plan(grid=(Configuration(rate=1e-3),)))
     assert calls == [32, 8]
     with pytest.raises(DataError, match="at least 2"):
         dense.num_steps(depth_task, 1)
 
 
 def test_a_dense_head_tries_at_most_two_rates(depth_task):
-    rates, decays = dense.dense_grid(depth_task, ProbeSettings())
-    assert rates == pytest.approx((1e-2, 3e-2))
-    assert decays == (0.0, 0.0)
-    rates, decays = dense.dense_grid(
-        depth_task, ProbeSettings(learning_rates=(0.5,), weight_decays=(0.1, 0.2))
+    def grid(**settings):
+        found = dense.dense_grid(depth_task, ProbeSettings(**settings))
+        return [(each.optimizer, pytest.approx(each.rate), each.decay) for each in found]
+
+    assert grid() == [("adam", 1e-2, 0.0), ("adam", 3e-2, 0.0)]
+    assert grid(learning_rates=(0.5,), weight_decays=(0.1, 0.2)) == [("adam", 0.5e-2, 0.1)]
+    assert grid(protocol="paper") == [("adam", 1e-2, 0.0)]
+    sets = (HeadOptimizer(optimizer="sgd", learning_rate=0.5),)
+    assert grid(protocol="reference", sets=sets) == [("sgd", 0.5, 0.0)]
+
+
+def test_under_reference_the_chosen_set_is_tested_whatever_is_best_here(frozen, mask_task):
+    sets = tuple(
+        HeadOptimizer(optimizer=name, learning_rate=rate)
+        for name, rate in (("adam", 1e-2), ("sgd", 1e-4))
     )
-    assert (rates, decays) == ((0.5e-2,), (0.1,))
-    assert dense.dense_grid(depth_task, ProbeSettings(protocol="paper")) == ((1e-2,), (0.0,))
+    task = dataclasses.replace(mask_task, max_steps=6)
+    facts = []
+    for chosen in (None, sets[1]):
+        settings = ProbeSettings(protocol="reference", sets=sets, chosen=chosen)
+        this = dataclasses.replace(frozen, task=task, settings=settings)
+        (answered,) = answer_pixels(this, open_examples(task, settings), [0], "t")
+        facts.append(answered.chosen)
+    assert (facts[0]["optimizer"], facts[0]["learning_rate"]) == ("adam", 1e-2)
+    assert (facts[1]["optimizer"], facts[1]["learning_rate"]) == ("sgd", 1e-4)
+    assert facts[1]["own_set"] == facts[0]["set"]
+    assert facts[1]["own_validation_score"] > facts[1]["validation_score"]
 
 
 def test_the_choice_of_features_follows_from_sizes(encoder, mask_task, depth_task):
@@ -148,6 +170,16 @@ def test_the_choice_of_features_follows_from_sizes(encoder, mask_task, depth_tas
     assert plan_features(card, big, 100, "tuned") == "cached"
     assert plan_features(card, big, 100_000, "tuned") == "recomputed"  # does not fit
     assert plan_features(card, big, 100, "paper") == "recomputed"  # colours change
+    assert plan_features(card, big, 100, "fine-tune") == "recomputed"
+    mirrored = dataclasses.replace(big, mirror=0.5)
+    assert plan_features(card, mirrored, 100, "tuned") == "recomputed"  # places change
+    pairs = dataclasses.replace(big, frames=2, head="siamese-unet")
+    fits = (2 << 30) // map_bytes(card, big)
+    assert plan_features(card, big, fits, "tuned") == "cached"
+    assert plan_features(card, pairs, fits // 2, "tuned") == "cached"
+    assert plan_features(card, pairs, fits // 2 + 1, "tuned") == "recomputed"
+    cropped = dataclasses.replace(big, crop=(448, 112))
+    assert flops_each(card, cropped) == card.flops
     cheap = dataclasses.replace(card, flops=1000)
     assert plan_features(cheap, big, 100, "tuned") == "recomputed"  # quicker than reading
 

@@ -8,7 +8,16 @@ import pytest
 from PIL import Image
 
 from vireo.report.gallery import gallery
-from vireo.report.pictures import NOTHING, PALETTE, colour_depth, colour_mask, data_uri, depth_range
+from vireo.report.pictures import (
+    NOTHING,
+    PALETTE,
+    colour_depth,
+    colour_flow,
+    colour_mask,
+    data_uri,
+    depth_range,
+    longest_flow,
+)
 
 
 def decode(uri):
@@ -44,6 +53,26 @@ def test_depth_goes_from_dark_to_bright_and_clips():
 def test_the_scale_is_the_truths():
     assert depth_range(np.array([[np.nan, 1.5, 4.0]])) == (1.5, 4.0)
     assert depth_range(np.full((2, 2), np.nan)) == (0.0, 1.0)
+
+
+def test_flow_has_the_hue_of_its_direction_and_the_strength_of_its_length():
+    right, left, still, half = (2, 0), (-2, 0), (0, 0), (1, 0)
+    flow = np.array([right, left, still, half, (9, 0), (np.nan, 0)], dtype=np.float32).T[:, None]
+    colours = [tuple(pixel) for pixel in colour_flow(flow, 2.0)[0].tolist()]
+    red, cyan = (255, 0, 0), (0, 255, 255)
+    assert colours == [red, cyan, (255, 255, 255), (255, 128, 128), red, NOTHING]
+    assert longest_flow(flow) == 9
+    assert longest_flow(np.full((2, 1, 1), np.nan)) == 1
+
+
+def test_a_gallery_of_flow_is_drawn_by_the_truths_scale():
+    flow = np.ones((1, 2, 4, 4), dtype=np.float32) * 3
+    made = gallery("flow", {"a": arrays(flow, flow), "b": arrays(flow, -flow)})
+    _, truth, same, other = made.lines[0]
+    assert truth.uri == same.uri
+    assert truth.uri != other.uri
+    assert "(4.2 px)" in made.note
+    assert made.legend == ()
 
 
 def arrays(truth, prediction, shade=0):

@@ -155,7 +155,7 @@ def fake(monkeypatch):
     probing = importlib.import_module("vireo.probe")
     monkeypatch.setattr(probing, "probe", made.probe)
     monkeypatch.setattr(probing, "row_keys", made.keys)
-    monkeypatch.setattr(probing, "validate", lambda card, task: None)
+    monkeypatch.setattr(probing, "validate", lambda card, task, settings: None)
     monkeypatch.setattr(importlib.import_module("vireo.pretrain"), "pretrain", made.pretrain)
     monkeypatch.setattr(vireo.encoders, "open_encoder", made.open, raising=False)
     monkeypatch.setattr(vireo.study.check, "check_run", lambda settings: tiny_encoder().card)

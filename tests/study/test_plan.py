@@ -39,7 +39,7 @@ def test_a_task_file_is_found_beside_the_study(write, tmp_path):
     (tmp_path / "mine.toml").write_text(
         'name = "mine"\nsummary = "s"\ntarget = "class"\noutputs = 10\nfamily = "semantic-image"\n'
         'head = "linear"\nloss = "cross-entropy"\nmetric = "top-1"\nepochs = 1\n'
-        '[data]\nname = "digits"\nsource = "digits"\n'
+        '[data]\nname = "digits"\nsource = "digits"\n[data.carve.test]\nfraction = 0.2\n'
     )
     plan = read_plan(write(('"rooms-count"', '"mine.toml"')))
     assert plan.tasks[1].name == "mine"
@@ -86,8 +86,10 @@ def test_each_mistake_is_named(write, old, new, message):
 
 
 def test_a_missing_or_broken_file_says_so(tmp_path):
-    with pytest.raises(SettingError, match="does not exist"):
+    with pytest.raises(SettingError, match="cannot be read: No such file"):
         read_plan(tmp_path / "none.toml")
+    with pytest.raises(SettingError, match="cannot be read: Is a directory"):
+        read_plan(tmp_path)
     (tmp_path / "broken.toml").write_text("name = ")
     with pytest.raises(SettingError, match="not valid TOML"):
         read_plan(tmp_path / "broken.toml")

@@ -29,7 +29,7 @@ limit = { train = 100 }
 
 [data.options]
 root = "$LEAVES"
-extension = ".png"
+masks = "labels"
 
 [data.splits.train]
 images = "train"
@@ -58,7 +58,7 @@ def test_a_file_becomes_the_task_it_describes(read):
     assert task.dataset == DatasetSpec(
         name="leaves",
         source="image-mask",
-        options={"root": "$LEAVES", "extension": ".png"},
+        options={"root": "$LEAVES", "masks": "labels"},
         splits={"train": {"images": "train"}},
         carve={"test": Carve(fraction=0.2, rule="tail", gap=3)},
         limit={"train": 100},
@@ -75,15 +75,36 @@ def test_the_record_does_not_depend_on_where_the_file_or_the_data_lie(read, tmp_
 
 MISTAKES = [
     ("epochs = 30", "epocs = 30", r"line 9: Unknown key 'epocs'. Did you mean 'epochs'"),
-    ("epochs = 30", "", "epochs is missing"),
+    ("epochs = 30", "", "  - epochs is missing"),
     ("epochs = 30", 'epochs = "30"', r"line 9: epochs should be a valid integer; got '30'"),
+    ("epochs = 30", "epochs = 3e1", r"line 9: epochs should be a valid integer; got 30.0"),
     ("epochs = 30", "epochs = 0", "line 9: epochs must be at least 1; got 0"),
+    ("outputs = 2", "outputs = true", "line 4: outputs should be a valid integer; got True"),
+    ("outputs = 2", "outputs = 1", "line 4: outputs must be at least 2 classes; got 1"),
+    ('"leaves"\nsummary', "3\nsummary", "line 1: name should be a valid string; got 3"),
+    ('"leaves"\nsource', "3\nsource", "line 14: data.name should be a valid string; got 3"),
+    ("semantic-pixel", "pixels", "line 5: family should be 'semantic-image', 'structural-image'"),
     ("deeplabv3+", "deeplab", r"line 6: head: Unknown head 'deeplab'. Did you mean 'deeplabv3\+'"),
-    ("deeplabv3+", "linear", "metric 'miou' goes with head 'unet' or 'deeplabv3\\+'"),
-    ("gap = 3", "gup = 3", r"line 28: data: Unknown key in carve.test 'gup'. Did you mean 'gap'"),
-    ("fraction = 0.2", 'fraction = "x"', "line 26: data: carve.test.fraction should be a valid"),
-    ('source = "image-mask"', "", "data: source is missing"),
+    ("deeplabv3+", "linear", r"line \d: .*'linear'"),
+    ("cross-entropy", "l2", "line 7: loss: Unknown loss 'l2'.*Known: .*cross-entropy.*l1"),
+    ("miou", "mIoU", "line 8: metric: Unknown metric 'mIoU'. Did you mean 'miou'"),
+    ("[120, 160]", "[120]", r"line 10: input_size\[1\] is missing"),
+    ("[120, 160]", "[120, 160, 3]", "line 10: input_size should be a list of 2 or 'encoder'; got"),
+    ("[120, 160]", '"own"', "line 10: input_size should be a list or 'encoder'; got 'own'"),
     ("[0.1, 1]", "[0.1]", r"line 11: class_weights must be one a class \(2\); got 1"),
+    ("[0.1, 1]", '[0.1, "1"]', r"line 11: class_weights\[1\] should be a valid number; got '1'"),
+    ("gap = 3", "gup = 3", r"line 28: Unknown key in data.carve.test 'gup'. Did you mean 'gap'"),
+    ("gap = 3", "gap = -3", "line 28: data.carve.test.gap must be 0, or positive with 'tail'"),
+    ('"tail"', '"last"', "line 27: data.carve.test.rule should be 'random' or 'tail'; got 'last'"),
+    ("fraction = 0.2", 'fraction = "x"', "line 26: data.carve.test.fraction should be a valid"),
+    ("fraction = 0.2", "", "line 25: data.carve.test.fraction is missing"),
+    ("carve.test", "carve.tset", "line 25: data.carve.tset: .*Did you mean 'test'"),
+    ("{ train = 100 }", "{ trian = 9 }", "line 16: data.limit.trian: .*Did you mean 'train'"),
+    ('source = "image-mask"', "", "line 13: data.source is missing"),
+    ('"image-mask"', '"image_mask"', "line 15: data.source: .*Did you mean 'image-mask'"),
+    ("masks =", "mask =", "line 20: data.options.mask: Unknown option.*Did you mean 'masks'"),
+    ("masks =", "# masks =", "line 18: data.options.masks: .* needs the option 'masks'"),
+    ('images = "train"', "images = 1", "line 23: data.splits.train.images: .* is 1, which is not"),
     ('summary = "', 'dataset = "x"\nsummary = "', "line 2: dataset is given twice"),
 ]
 
@@ -95,24 +116,43 @@ def test_each_mistake_is_named_with_its_line(read, old, new, said):
         read(GOOD.replace(old, new))
 
 
-def test_all_mistakes_are_said_at_once(read):
+def test_all_mistakes_are_said_at_once_in_the_order_of_the_file(read):
     text = GOOD.replace("epochs", "epocs").replace("gap", "gup").replace("outputs = 2", "")
-    with pytest.raises(SettingError, match=r"task\.toml has 4 mistakes") as caught:
+    text = text.replace("image-mask", "image-maks")
+    with pytest.raises(SettingError, match=r"task\.toml has 5 mistakes") as caught:
+        read(text.replace('rule = "tail"\n', ""))
+    lines = str(caught.value).splitlines()[1:]
+    assert [line[:10] for line in lines] == [
+        "  - line 9",
+        "  - line 1",
+        "  - line 2",
+        "  - output",
+        "  - epochs",
+    ]
+
+
+def test_mistakes_of_the_data_are_told_beside_those_of_the_task(read):
+    text = GOOD.replace("miou", "mIoU").replace('"image-mask"', '"image-maks"')
+    with pytest.raises(SettingError, match="Did you mean 'image-mask'"):
         read(text)
-    for said in ("'epocs'", "'gup'", "epochs is missing", "outputs is missing"):
-        assert said in str(caught.value)
 
 
-def test_what_is_no_task_file_is_said(read, tmp_path):
-    with pytest.raises(SettingError, match=r"not valid TOML.*line 1"):
-        read("name = = 1")
-    with pytest.raises(SettingError, match="cannot be read: No such file"):
-        find_task(str(tmp_path / "absent.toml"))
-    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(SettingError, match="not UTF-8"):
-        find_task(str(tmp_path / "binary.toml"))
-    with pytest.raises(SettingError, match="data should be a table"):
-        read(GOOD.split("\n\n[data]")[0] + "\ndata = 3\n")
+def test_a_named_dataset_must_be_there_or_the_nearest_is_suggested(read):
+    top = GOOD.split("\n\n[data]")[0]
+    assert read(f'{top}\ndataset = "rooms"\n').dataset == "rooms"
+    assert read(f'{top}\ndataset = "folder:absent"\n').dataset == "folder:absent"
+    with pytest.raises(SettingError, match=r"line 12: dataset: .*Did you mean 'rooms'"):
+        read(f'{top}\ndataset = "room"\n')
+    with pytest.raises(SettingError, match="dataset is missing"):
+        read(top)
+
+
+def test_a_mark_at_the_front_and_line_ends_of_other_systems_change_nothing(read, tmp_path):
+    (tmp_path / "dos.toml").write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+    assert find_task(str(tmp_path / "dos.toml")) == read(GOOD)
+    (tmp_path / "dos.toml").write_bytes(GOOD.replace("gap", "gup").replace("\n", "\r\n").encode())
+    with pytest.raises(SettingError, match="line 28: Unknown key"):
+        find_task(str(tmp_path / "dos.toml"))
 
 
 def test_names_are_found_or_the_nearest_is_suggested():

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from vireo.tasks.losses import cross_entropy, masked_l1
+from vireo.tasks.losses import cross_entropy, masked_huber, masked_l1
 
 
 def naive_cross_entropy(logits, target, valid, weights):
@@ -40,29 +40,46 @@ def test_cross_entropy_equals_a_loop(size, weighted, masked):
     )
 
 
-def test_masked_l1_equals_a_loop_and_ignores_nan_behind_the_mask():
+def huber(e: float) -> float:
+    return e * e / 2 if abs(e) < 1 else abs(e) - 0.5
+
+
+@pytest.mark.parametrize(("loss", "of_one"), [(masked_l1, abs), (masked_huber, huber)])
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("size", [(), (4, 5)])
+def test_regressions_equal_a_loop_and_ignore_nan_behind_the_mask(loss, of_one, channels, size):
     draw = torch.Generator().manual_seed(0)
-    prediction, target = torch.randn(2, 3, 1, 4, 5, generator=draw)
-    valid = torch.rand(3, 1, 4, 5, generator=draw) < 0.5
+    prediction, target = torch.randn(2, 6, channels, *size, generator=draw) * 2
+    valid = torch.rand(6, 1, *size, generator=draw) < 0.5
     target = target.masked_fill(~valid, math.nan)
-    kept = [
-        abs(float(p - t))
-        for p, t, v in zip(prediction.flatten(), target.flatten(), valid.flatten(), strict=True)
-        if v
-    ]
+    mask = valid.expand_as(target).flatten().tolist()
+    values = zip(prediction.flatten().tolist(), target.flatten().tolist(), mask, strict=True)
+    kept = [of_one(p - t) for p, t, v in values if v]
+    assert 0 < len(kept) < target.numel()
     prediction.requires_grad_()
-    loss = masked_l1(prediction, target, valid)
-    assert loss.detach().item() == pytest.approx(sum(kept) / len(kept), rel=1e-6)
-    loss.backward()
+    found = loss(prediction, target, valid)
+    assert found.detach().item() == pytest.approx(sum(kept) / len(kept), rel=1e-5)
+    found.backward()
     assert prediction.grad.isfinite().all()
-    assert not prediction.grad[~valid].any()
-    prediction = prediction.detach()
-    assert masked_l1(prediction, target.nan_to_num()).item() == pytest.approx(
-        float((prediction - target.nan_to_num()).abs().mean()), rel=1e-6
-    )
+    assert not prediction.grad.masked_select(~valid).any()
+    prediction, target = prediction.detach(), target.nan_to_num()
+    every = [of_one(e) for e in (prediction - target).flatten().tolist()]
+    assert loss(prediction, target).item() == pytest.approx(sum(every) / len(every), rel=1e-5)
 
 
-@pytest.mark.parametrize("loss", [cross_entropy, masked_l1])
+def test_the_gradient_of_huber_is_the_error_up_to_one():
+    prediction = torch.tensor([[-3.0, -0.5, 0.0, 0.25, 1.0, 9.0]], requires_grad=True)
+    (masked_huber(prediction, torch.zeros(1, 6)) * 6).backward()
+    assert prediction.grad.tolist() == [[-1.0, -0.5, 0.0, 0.25, 1.0, 1.0]]
+
+
+@pytest.mark.parametrize("loss", [masked_l1, masked_huber])
+def test_a_target_of_other_channels_is_not_broadcast(loss):
+    with pytest.raises((AssertionError, TypeError)):
+        loss(torch.zeros(2, 2, 3, 3), torch.zeros(2, 1, 3, 3))
+
+
+@pytest.mark.parametrize("loss", [cross_entropy, masked_l1, masked_huber])
 def test_nothing_valid_gives_zero_not_nan(loss):
     logits = torch.zeros(2, 2 if loss is cross_entropy else 1, 3, 3, requires_grad=True)
     if loss is cross_entropy:
@@ -79,3 +96,18 @@ def test_losses_are_float32_under_autocast():
         logits = torch.nn.Linear(4, 3)(torch.randn(2, 4))
         assert logits.dtype == torch.bfloat16
         assert cross_entropy(logits, torch.tensor([0, 2])).dtype == torch.float32
+
+
+@pytest.mark.parametrize("loss", [cross_entropy, masked_l1, masked_huber])
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_loss_never_waits_for_the_device(loss, masked):
+    """On the meta device there is nothing to wait for: reading a number back would fail."""
+    answer = torch.zeros(2, 3, 4, 5, device="meta", requires_grad=True)
+    classes = loss is cross_entropy
+    shape = (2, 4, 5) if classes else (2, 3, 4, 5)
+    target = torch.zeros(shape, dtype=torch.int64 if classes else torch.float32, device="meta")
+    one = (2, 4, 5) if classes else (2, 1, 4, 5)
+    valid = torch.ones(one, dtype=torch.bool, device="meta") if masked else None
+    weights = torch.ones(3, device="meta") if classes else None
+    loss(answer, target, valid, weights).backward()
+    assert answer.grad.device.type == "meta"

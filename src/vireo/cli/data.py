@@ -1,18 +1,27 @@
-"""`vireo data`: make images, or look whether images can be read."""
+"""`vireo data`: make or fetch images, or look whether they are there and can be read."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vireo.cli.options import Json
 from vireo.cli.output import Line, show
 
+if TYPE_CHECKING:
+    from vireo.records import DatasetCard
+
 app = typer.Typer(
-    help="Make images, or check that images can be read.",
+    help="Make or fetch images, or check that they are there and can be read.",
     no_args_is_help=True,
     epilog="Example: vireo data check digits",
 )
+
+Root = Annotated[
+    Path | None,
+    typer.Option(help="Folder of a named dataset; else $VIREO_NAME, or $VIREO_DATASETS/NAME."),
+]
+_SHOWN = ("name", "examples", "expected", "size", "first", "first_label", "last", "last_label")
 
 
 @app.command(epilog="Example: vireo data rooms --out rooms --images 500 --size 64 --seed 1")
@@ -37,17 +46,50 @@ def rooms(
     say(f"{sum(splits.values())} frames in {out}; look at {sheet}. Use them as --data rooms:{out}")
 
 
-@app.command(epilog="Example: vireo data check folder:photos")
+@app.command(epilog="Example: vireo data check pets --root /disk/pets")
 def check(
     data: Annotated[str, typer.Argument(help="A dataset's name, folder:PATH, parquet:GLOB, ...")],
+    root: Root = None,
     as_json: Json = False,
 ) -> None:
-    """Open a dataset, count its examples and read the first of each split."""
-    from vireo.data import find_dataset
+    """Say what of a dataset is there and what is missing; exit with 1 unless it is whole.
 
-    spec = find_dataset(data)
-    splits = list(dict.fromkeys([*spec.splits, *spec.carve]))
-    show([_split(data, split) for split in splits], as_json)
+    Counts the examples of each split and reads the first and the last. Of named datasets also: the
+    sizes that are published, the licence, and how to get it.
+    """
+    from dataclasses import asdict
+
+    from vireo.data.checking import check as look
+    from vireo.data.checking import folder_of, parts_found
+    from vireo.data.roots import card_of
+
+    found = look(data, root)
+    card = card_of(data)
+    facts: Line = {}
+    if card is not None and card.layout:
+        folder = folder_of(data, root)
+        parts = parts_found(card, folder)
+        _say_parts(card, folder, parts)
+        facts = _facts(card, folder, parts)
+    lines = [{**asdict(split), **facts} for split in found]
+    shown = (*_SHOWN, "problem") if any(split.problem for split in found) else _SHOWN
+    show(lines if as_json else [_readable(line) for line in lines], as_json, shown)
+    if any(split.problem for split in found):
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: vireo data get dtd --root /disk/dtd")
+def get(
+    name: Annotated[str, typer.Argument(help="A dataset's name; see vireo list datasets.")],
+    root: Root = None,
+) -> None:
+    """Fetch a named dataset, or say which steps its licence wants a person to take."""
+    from vireo.console import say
+    from vireo.data.checking import folder_of
+    from vireo.data.getting import get as fetch
+
+    fetch(name, folder_of(name, root))
+    say(f"Look at it: vireo data check {name}{f' --root {root}' if root else ''}")
 
 
 @app.command(epilog="Example: vireo data frames kinetics/train --out frames --per-second 1")
@@ -66,19 +108,29 @@ def frames(
     say(f"Frames are in {out}{left}. Use them as --data folder:{out}")
 
 
-def _split(data: str, split: str) -> Line:
-    import numpy as np
+def _say_parts(card: "DatasetCard", folder: Path | None, parts: dict[str, bool]) -> None:
+    from vireo.console import say
+    from vireo.data.roots import ALL, variable
 
-    from vireo.data import open_split
+    unset = f"no folder: neither {variable(card.name)} nor {ALL} is set"
+    say(f"{card.name}: {card.summary}; {folder or unset}")
+    for part, there in parts.items():
+        say(f"  {'there' if there else 'MISSING'}  {part}: {card.layout[part]}")
+    say(f"Licence: {card.licence}. {card.homepage}")
+    if not all(parts.values()):
+        say(f"How to get it: {card.how_to_get}")
 
-    source = open_split(data, split)
-    height, width = source.frames(0)[0].shape[:2]
-    values = {name: source.target(0, name) for name in source.targets}
-    first = {n: v if np.ndim(v) == 0 else f"{np.shape(v)}" for n, v in values.items()}
+
+def _facts(card: "DatasetCard", folder: Path | None, parts: dict[str, bool]) -> Line:
     return {
-        "name": split,
-        "examples": len(source),
-        "first": source.label(0),
-        "size": f"{height} x {width}",
-        "targets": {name: str(value) for name, value in first.items()},
+        "folder": str(folder or ""),
+        "there": [part for part, there in parts.items() if there],
+        "missing": [part for part, there in parts.items() if not there],
+        "licence": card.licence,
+        "homepage": card.homepage,
+        "how_to_get": card.how_to_get,
     }
+
+
+def _readable(line: Line) -> dict[str, Any]:
+    return {name: "-" if value is None else value for name, value in line.items()}

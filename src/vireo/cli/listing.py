@@ -13,7 +13,7 @@ from vireo.cli.options import Json
 from vireo.cli.output import Line, show
 
 if TYPE_CHECKING:
-    from vireo.records import PublishedEncoder
+    from vireo.records import DatasetSpec, PublishedEncoder, Task
 
 
 class Kind(StrEnum):
@@ -26,6 +26,10 @@ class Kind(StrEnum):
     datasets = "datasets"
     sources = "sources"
     subsets = "subsets"
+
+
+_COLUMNS = {Kind.tasks: ("name", "family", "head", "metric", "size", "floor", "data")}
+"""What tables show of lines that have more; JSON has all."""
 
 
 def list_known(
@@ -41,7 +45,7 @@ def list_known(
         Kind.sources: _sources,
         Kind.subsets: _subsets,
     }
-    show(lists[kind](), as_json)
+    show(lists[kind](), as_json, _COLUMNS.get(kind))
 
 
 def _encoders() -> list[Line]:
@@ -124,9 +128,31 @@ def _tasks() -> list[Line]:
     from vireo.catalog import resolve
     from vireo.tasks import TASKS
 
-    tasks = [resolve(TASKS, name, "task") for name in TASKS]
-    facts = ("name", "summary", "family", "dataset", "head", "metric")
-    return [{fact: getattr(task, fact) for fact in facts} for task in tasks]
+    return [_task(resolve(TASKS, name, "task")) for name in TASKS]
+
+
+def _task(task: "Task") -> Line:
+    facts = ("name", "summary", "family", "head", "loss", "metric", "outputs", "frames", "epochs")
+    floor = "measured" if task.floor is None else task.floor
+    return {fact: getattr(task, fact) for fact in facts} | {"floor": floor} | _data(task.dataset)
+
+
+def _data(dataset: "str | DatasetSpec") -> Line:
+    """Say how large a task's dataset is, and whether its files are here."""
+    from vireo.catalog import resolve
+    from vireo.data.datasets import DATASETS
+    from vireo.data.roots import absence, card_of, is_named, variable
+
+    spec = resolve(DATASETS, dataset, "dataset") if isinstance(dataset, str) else dataset
+    card = card_of(spec.name)
+    missing = absence(spec)
+    here = f"absent: {variable(spec.name)}" if is_named(spec.options.get("root")) else "absent"
+    return {
+        "dataset": spec.name,
+        "size": dict(card.splits) if card else {},
+        "data": here if missing else "here",
+        "missing": missing,
+    }
 
 
 def _datasets() -> list[Line]:

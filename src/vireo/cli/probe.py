@@ -2,17 +2,17 @@
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from vireo.cli.options import Device, Json, Threads
 
 if TYPE_CHECKING:
-    from vireo.records import EncoderSpec
+    from vireo.records import EncoderSpec, ProbeSettings
 
 _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._+-]*)=([a-z]+:.+)", re.DOTALL)
 
@@ -20,18 +20,42 @@ PROBES = Path("runs/probe")
 
 
 class Protocol(StrEnum):
-    """How heads are trained."""
+    """How an encoder is asked."""
 
     tuned = "tuned"
     paper = "paper"
+    reference = "reference"
+    knn = "knn"
+    few_shot = "few-shot"
+    fine_tune = "fine-tune"
+
+
+class Scoring(StrEnum):
+    """How answers are counted."""
+
+    standard = "standard"
+    released = "released"
 
 
 def probe(
     encoder: Annotated[list[str], typer.Argument(help="run:DIR, file:PATH, ..., or NAME=SPEC.")],
     task: Annotated[list[str], typer.Option(help="A task's name or file; may be repeated.")],
     out: Annotated[Path, typer.Option(help="Where rows and features are kept.")] = PROBES,
-    protocol: Annotated[Protocol, typer.Option(help="How heads are trained.")] = Protocol.tuned,
+    protocol: Annotated[Protocol, typer.Option(help="How encoders are asked.")] = Protocol.tuned,
+    scoring: Annotated[
+        Scoring, typer.Option(help="How answers are counted: as usual, or by the released code.")
+    ] = Scoring.standard,
     seeds: Annotated[int, typer.Option(min=1, help="Heads a cell, one row each.")] = 1,
+    reference: Annotated[
+        str, typer.Option(help="reference: the encoder that chooses optimiser and rate for all.")
+    ] = "",
+    neighbours: Annotated[int | None, typer.Option(min=1, help="knn: k of the votes.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="knn: T of the votes.")] = None,
+    shots: Annotated[int | None, typer.Option(min=1, help="few-shot: images a class.")] = None,
+    draws: Annotated[int | None, typer.Option(min=2, help="few-shot: how often drawn.")] = None,
+    encoder_rate: Annotated[
+        float | None, typer.Option(help="fine-tune: the encoder's rate, as a factor of the head's.")
+    ] = None,
     architecture: Annotated[
         str, typer.Option(help="Of file: encoders: resnet50, timm:NAME, ...; else recognised.")
     ] = "",
@@ -53,28 +77,66 @@ def probe(
     """
     from vireo.cli.options import compute
     from vireo.cli.study import finish
-    from vireo.records import ProbeSettings, StudyPlan
+    from vireo.records import StudyPlan
     from vireo.study import run_study
     from vireo.study.plan import check_names
     from vireo.tasks import find_task
 
+    asked = {
+        "neighbours": neighbours,
+        "temperature": temperature,
+        "shots": shots,
+        "draws": draws,
+        "encoder_rate": encoder_rate,
+        "reference": reference or None,
+    }
+    specs = list(map(encoder_spec, encoder))
+    if protocol is Protocol.reference and len(specs) == 1:
+        asked["reference"] = specs[0].name  # it chooses for itself
     plan = StudyPlan(
         name=out.resolve().name,
         summary="",
         tasks=tuple(map(find_task, task)),
         encoders=with_facts(
-            list(map(encoder_spec, encoder)),
+            specs,
             architecture=architecture,
             take=take,
             input_size=size(input_size),
             mean=triple(mean, "--mean"),
             std=triple(std, "--std"),
         ),
-        probe=ProbeSettings(protocol=protocol.value, seeds=tuple(range(seeds))),
+        probe=settings(protocol.value, scoring.value, tuple(range(seeds)), asked),
     )
     check_names(plan)
     run_study(plan, out, compute=compute(device, threads))
     finish(out, as_json)
+
+
+def settings(
+    protocol: "Literal['paper', 'tuned', 'reference', 'knn', 'few-shot', 'fine-tune']",
+    scoring: "Literal['standard', 'released']",
+    seeds: tuple[int, ...],
+    asked: Mapping[str, Any],
+) -> "ProbeSettings":
+    """Return the settings of a protocol with those of its fields that are stated.
+
+    Raises:
+        SettingError: a stated field is none of the protocol's.
+
+    Example:
+        >>> settings("knn", "standard", (0,), {"neighbours": 5, "shots": None}).neighbours
+        5
+    """
+    from vireo.errors import SettingError
+    from vireo.probe.protocols import PROTOCOLS
+    from vireo.records import ProbeSettings
+
+    stated = {name: value for name, value in asked.items() if value is not None}
+    used = {*PROTOCOLS[protocol].uses, *(["reference"] if protocol == "reference" else [])}
+    if foreign := [f"--{name.replace('_', '-')}" for name in stated if name not in used]:
+        options = ", ".join(foreign)
+        raise SettingError(f"{options}: --protocol {protocol} does not use it; leave it out.")
+    return ProbeSettings(protocol=protocol, scoring=scoring, seeds=seeds, **stated)
 
 
 def encoder_spec(text: str) -> "EncoderSpec":

@@ -12,17 +12,22 @@ class Batch:
 
     Attributes:
         images: RGB, not normalised: each encoder normalises by its own card (`Encoder.normalise`).
-        target: int64 [batch] for classes, int64 [batch, height, width] for masks, float32 [batch,
-            channels, height, width] for dense regression; None where only features are wanted.
-        valid: where the target counts (same shape as a mask, or [batch, 1, height, width]); None
-            means everywhere.
+        target: int64 [batch] for classes and counts, float32 [batch, numbers] for measures of the
+            image, int64 [batch, height, width] for masks, float32 [batch, channels, height, width]
+            for dense regression (depth in metres; flow as u to the right and v down, in pixels of
+            `images`); None where only features are wanted.
+        valid: where the target counts (same shape as a mask, [batch, 1] or [batch, 1, height,
+            width]): what is not valid is 0, or the code to ignore. None means everywhere.
         index: of the examples in their source.
+        sizes: height and width of each example's first frame within its padding; None means that
+            nothing is padded.
     """
 
     images: UInt8[Tensor, "batch frames 3 height width"]
     target: Tensor | None
     valid: Bool[Tensor, "..."] | None
     index: Int64[Tensor, " batch"]
+    sizes: Int64[Tensor, "batch 2"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

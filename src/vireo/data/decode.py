@@ -145,11 +145,9 @@ def _open(content: bytes, name: str, what: str) -> Image.Image:
         image = Image.open(io.BytesIO(content), formats=_readable())
     except UnidentifiedImageError as error:
         raise DataError(
-            f"{name} is not an image that Pillow can read: {_guess(content)}; replace or remove it."
+            f"{name} is not an image that Pillow can read: {guess(content)}; replace or remove it."
         ) from error
-    # Pillow itself only warns between its limit and twice that
-    if image.width * image.height > (Image.MAX_IMAGE_PIXELS or float("inf")):
-        raise DataError(_too_large(name, what, f"{image.width} x {image.height} pixels"))
+    refuse_large(image.width, image.height, name, what)
     return image
 
 
@@ -182,6 +180,16 @@ def _readable() -> tuple[str, ...]:
     return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
+def refuse_large(width: int, height: int, name: str, what: str) -> None:
+    """Refuse a file that unpacks to more pixels than Pillow's limit, of which it only warns.
+
+    Raises:
+        DataError: naming the file.
+    """
+    if width * height > (Image.MAX_IMAGE_PIXELS or float("inf")):
+        raise DataError(_too_large(name, what, f"{width} x {height} pixels"))
+
+
 def _too_large(name: str, what: str, found: str) -> str:
     return (
         f"{name}: the {what} is too large to be honest ({found}; the limit is "
@@ -189,7 +197,8 @@ def _too_large(name: str, what: str, found: str) -> str:
     )
 
 
-def _guess(content: bytes) -> str:
+def guess(content: bytes) -> str:
+    """Say what a file that is no image seems to be."""
     start = content[:200].lstrip().lower()
     if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         return "it is a web page or XML, perhaps a failed download"

@@ -2,19 +2,17 @@
 
 import dataclasses
 import glob
-import inspect
 import re
-import types
-import typing
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from vireo import console, files
 from vireo.catalog import resolve, unknown
+from vireo.data import roots
 from vireo.data.datasets import DATASETS
 from vireo.data.sources import SOURCES
 from vireo.data.sources.source import Source
+from vireo.data.spec_checks import option_mistakes
 from vireo.data.splits import carve, limit
 from vireo.errors import DataError, SettingError, StoreError
 from vireo.records import DatasetCard, DatasetSpec
@@ -80,7 +78,9 @@ def open_split(dataset: DatasetSpec | str, split: str) -> Source:
         parts = carve(source, spec.carve if split == "train" else {}, "train")
     else:
         parts = carve(_open(spec, "train"), spec.carve, split)
-    return limit(parts, spec.limit[split], split) if split in spec.limit else parts
+    found = limit(parts, spec.limit[split], split) if split in spec.limit else parts
+    roots.warn_if_partial(spec, split, len(found))
+    return found
 
 
 def _check_splits(spec: DatasetSpec, split: str) -> None:
@@ -102,10 +102,13 @@ def _check_splits(spec: DatasetSpec, split: str) -> None:
 def _open(spec: DatasetSpec, split: str) -> Source:
     kind = resolve(SOURCES, spec.source, "source", Source)
     options: dict[str, Any] = {**spec.options, **spec.splits[split]}
+    if roots.is_named(options.get("root")):
+        options["root"] = roots.look_up(options["root"], spec.name)
     subfolder = options.pop("subfolder", None)
     if subfolder is not None:
         options["root"] = str(Path(str(options.get("root", ""))) / str(subfolder))
-    _check_options(kind, options, f"source '{spec.source}' of '{spec.name}'")
+    for _, mistake in option_mistakes(kind, options, f"source '{spec.source}' of '{spec.name}'"):
+        raise SettingError(mistake)
     source: Source = kind(**options)
     source.name = spec.name
     return source
@@ -124,33 +127,6 @@ def _check_classes(spec: DatasetSpec, split: str, source: Source) -> None:
             f"({', '.join(only[:5]) or 'in order'}), so their codes do too; list them in the "
             "option 'class_names'."
         )
-
-
-def _check_options(kind: Any, options: Mapping[str, Any], what: str) -> None:
-    parameters = inspect.signature(kind).parameters
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    hints = typing.get_type_hints(kind.__init__)
-    for name, value in options.items():
-        if name not in parameters and not takes_any:
-            raise SettingError(unknown(name, parameters, f"option of {what}"))
-        if name in hints and not _fits(value, hints[name]):
-            raise SettingError(
-                f"The option '{name}' of {what} is {value!r}, which is not of its type "
-                f"({inspect.formatannotation(hints[name])}); correct it."
-            )
-    for name, parameter in parameters.items():
-        if parameter.default is parameter.empty and name not in options and not takes_any:
-            raise SettingError(f"The {what} needs the option '{name}'; add it.")
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    choices = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    kinds = tuple(typing.get_origin(choice) or choice for choice in choices)
-    if any(not isinstance(kind, type) for kind in kinds):
-        return True
-    if isinstance(value, str) and str not in kinds:  # a text is a sequence of texts to isinstance
-        return False
-    return isinstance(value, kinds) or (float in kinds and isinstance(value, int))
 
 
 def _folder(path: str) -> DatasetSpec:

@@ -20,6 +20,9 @@ from vireo.records import Carve
 
 Indices = Int64[np.ndarray, "_"]
 
+_CODED = ("class", "count", "order", "egomotion")
+"""Targets whose codes a random cut keeps in proportion, the first that the source has."""
+
 
 @final
 class Subset(Source):
@@ -127,7 +130,7 @@ def _cut(source: Source, rest: Indices, cut: Carve, purpose: str) -> tuple[Indic
 
 
 def _strata(source: Source) -> Indices:
-    kind = next((name for name in ("class", "count") if name in source.targets), None)
+    kind = next((name for name in _CODED if name in source.targets), None)
     if kind is None:
         return np.zeros(len(source), dtype=np.int64)
     return np.array([source.target(index, kind) for index in range(len(source))], dtype=np.int64)

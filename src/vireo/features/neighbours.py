@@ -9,6 +9,8 @@ References:
     https://arxiv.org/abs/1805.01978
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int, Int64
@@ -57,18 +59,54 @@ def knn_predict(
     Raises:
         SettingError: k or temperature not positive.
     """
-    if k < 1 or temperature <= 0:
-        raise SettingError(f"k and temperature must be positive; got {k} and {temperature}.")
-    bank = F.normalize(torch.as_tensor(train).float(), dim=1)
+    bank = _on_sphere(torch.as_tensor(train))
     labels = torch.as_tensor(train_labels, device=bank.device).long()
-    queries = F.normalize(torch.as_tensor(test, device=bank.device).float(), dim=1)
     num_classes = int(labels.max()) + 1
     predicted = []
-    for chunk in torch.split(queries, max(1, _CHUNK // len(bank))):
-        s, neighbours = (chunk @ bank.T).topk(min(k, len(bank)), dim=1)  # [chunk, k]
-        # exp((s - 1) / T) has the same winner as exp(s / T), and cannot overflow: s <= 1.
-        weights = ((s - 1) / temperature).exp()
-        votes = torch.zeros(len(chunk), num_classes, device=bank.device)
+    for weights, neighbours in _nearest(bank, torch.as_tensor(test), k, temperature):
+        votes = torch.zeros(len(weights), num_classes, device=bank.device)
         votes.scatter_add_(1, labels[neighbours], weights)
         predicted.append(votes.argmax(dim=1))
     return torch.cat(predicted)
+
+
+def knn_average(
+    train: Float[Tensor, "train dim"],
+    values: Float[Tensor, "train numbers"],
+    test: Float[Tensor, "test dim"],
+    *,
+    k: int = 200,
+    temperature: float = 0.1,
+) -> Float[Tensor, "test numbers"]:
+    """Return the mean of the k nearest training examples' values, weighted as votes are.
+
+    Raises:
+        SettingError: k or temperature not positive.
+
+    Example:
+        >>> knn_average(torch.eye(2), torch.tensor([[3.0], [5.0]]), torch.eye(2), k=1).tolist()
+        [[3.0], [5.0]]
+    """
+    bank = _on_sphere(train)
+    found = []
+    for weights, neighbours in _nearest(bank, test, k, temperature):
+        share = (weights / weights.sum(1, keepdim=True)).double()
+        found.append((share[:, :, None] * values[neighbours].double()).sum(1).float())
+    return torch.cat(found)
+
+
+def _nearest(
+    bank: Float[Tensor, "train dim"], test: Tensor, k: int, temperature: float
+) -> Iterator[tuple[Float[Tensor, "chunk k"], Int64[Tensor, "chunk k"]]]:
+    """Yield weights and rows of the k nearest, for one chunk of test examples after the other."""
+    if k < 1 or temperature <= 0:
+        raise SettingError(f"k and temperature must be positive; got {k} and {temperature}.")
+    queries = _on_sphere(test.to(bank.device))
+    for chunk in torch.split(queries, max(1, _CHUNK // len(bank))):
+        s, neighbours = (chunk @ bank.T).topk(min(k, len(bank)), dim=1)
+        # exp((s - s_1) / T) has the same winner as exp(s / T), and neither over- nor underflows.
+        yield ((s - s[:, :1]) / temperature).exp(), neighbours
+
+
+def _on_sphere(features: Tensor) -> Float[Tensor, "n dim"]:
+    return F.normalize(features.float(), dim=1)

@@ -80,7 +80,7 @@ class Method(nn.Module, ABC):
 
     Settings: ClassVar[type[Any]]
     constant_rate: ClassVar[tuple[str, ...]] = ()
-    needs_first_pass: ClassVar[bool] = False
+    needs_first_pass: bool = False
     batch_interaction: ClassVar[str] = ""
     sync_batch_norm: bool = True
     encoder: Encoder

@@ -41,10 +41,12 @@ from vireo.methods.memory_bank import (
 )
 from vireo.methods.method import Losses, Method, Progress
 from vireo.methods.parts import full_precision, mlp, unit
+from vireo.methods.processes import of_all_processes
 from vireo.records import OptimizerSettings
 
 LOSSES = ("nce", "nce-paper", "infonce")
 HEADS = ("linear", "mlp")
+STARTS = ("random", "embeddings")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +62,13 @@ class PIRLSettings:
             thousands (with 1,437 images, and in VISSL's formula too), where the other two fall.
         num_negatives: K, drawn for each example from all rows of the bank, with replacement.
         bank_momentum: share of a row that its image's next embedding leaves.
+        bank_start: "random" rows, or "embeddings" of the untrained network by a pass over the
+            images; ours, for runs of few epochs, whose first would be spent on random rows.
         head: "linear", or "mlp" of one hidden layer. Patches are concatenated after it, and
             projected once more, linearly.
+        embedding_norm: batch norm without weights at the end of the heads; ours. Features after a
+            ReLU all point one way, and so do rows, but not the same way as an epoch ago: in short
+            runs an image's own row, which is older than most, is then less like it than others'.
         hidden_size: of the mlp; 0 is the width of the encoder's feature (2048 for ResNet-50).
         augmentation: "photometric" (the paper's), "blur" (SimCLR's; views of at least 96 pixels are
             blurred) or "npid" (Wu et al.).
@@ -75,8 +82,10 @@ class PIRLSettings:
     temperature: float = 0.07
     num_negatives: int = 32000
     bank_momentum: float = 0.5
+    bank_start: str = "random"
     dimension: int = 128
     head: str = "linear"
+    embedding_norm: bool = False
     hidden_size: int = 0
     augmentation: str = "photometric"
     crop_scale: tuple[float, float] = (0.08, 1.0)
@@ -126,10 +135,11 @@ class BankContrast(Method):
         apart = 0.0 if s.loss == "infonce" else K * math.log1p(1 / K)
         self.no_information = math.log(1 + K) + apart
         self.encoder = encoder
-        self.projector = _head(encoder.card.features, s)
+        self.projector = _normed(_head(encoder.card.features, s), s)
         if pretext != "none":
-            self.pretext_projector = _pretext_head(encoder.card.features, s)
+            self.pretext_projector = _normed(_pretext_head(encoder.card.features, s), s)
         self.bank = MemoryBank(num_examples, s.dimension)
+        self.needs_first_pass = s.bank_start == "embeddings"
         self._draw = ("", 0)
 
     @classmethod
@@ -147,6 +157,7 @@ class BankContrast(Method):
             "loss": LOSSES,
             "head": HEADS,
             "augmentation": AUGMENTATIONS,
+            "bank_start": STARTS,
         }
         for field, known in choices.items():
             if (name := getattr(settings, field)) not in known:
@@ -161,6 +172,11 @@ class BankContrast(Method):
                 f"pretext_weight and bank_momentum must be in [0, 1] and temperature above 0; got "
                 f"{shares[0]}, {shares[1]} and {settings.temperature}."
             )
+
+    def first_pass(self, batch: ViewBatch) -> None:
+        """Put the untrained network's embeddings into the bank."""
+        v = unit(self.projector(self.encoder(batch.groups[0][0]).pooled))
+        self.bank.update(of_all_processes(batch.index), of_all_processes(v), 0.0)
 
     def before_step(self, progress: Progress) -> None:
         """Note which negatives this step draws."""
@@ -281,3 +297,9 @@ def _pretext_head(features: int, settings: PIRLSettings) -> nn.Module:
         return head
     together = (nn.Unflatten(0, (-1, PATCHES)), nn.Flatten(1))  # [9 n, d] to [n, 9 d]
     return nn.Sequential(head, *together, nn.Linear(PATCHES * d, d))
+
+
+def _normed(head: nn.Module, settings: PIRLSettings) -> nn.Module:
+    if not settings.embedding_norm:
+        return head
+    return nn.Sequential(head, nn.BatchNorm1d(settings.dimension, affine=False))

@@ -1,4 +1,4 @@
-"""The augmentation of dense tasks under the paper's protocol: colour only, so that masks stay.
+"""The colours of dense tasks as published; geometry is the task's own (`joint_geometry`).
 
 Brightness, contrast and saturation by up to 0.4, hue by up to 0.2 turns, and grey with probability
 0.2: the study's released code. Parameters are drawn per example from (digest, epoch, index).
@@ -17,6 +17,13 @@ _JITTER = ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.2, pro
 _VIEW = View(count=1, side=1, operations=(Crop(), _JITTER, Grayscale(probability=0.2)))
 # The draws of a recipe begin with a crop, which is drawn and not used.
 _RECIPE = ViewRecipe(views=(_VIEW,), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+
+_PUBLISHED = ("paper", "reference", "fine-tune")
+
+
+def recolours(protocol: str) -> bool:
+    """Say whether dense tasks change their colours in every epoch under a protocol."""
+    return protocol in _PUBLISHED
 
 
 def recolour(

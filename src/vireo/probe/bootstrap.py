@@ -41,6 +41,22 @@ def interval(
     return float(low), float(high)
 
 
+def interval_of_mean(values: Float64[np.ndarray, " draws"], level: float) -> tuple[float, float]:
+    """Return Student's interval of the mean of independent draws: m -+ t s / sqrt(n).
+
+    Example:
+        >>> low, high = interval_of_mean(np.array([0.4, 0.5, 0.6]), 0.95)
+        >>> round(low, 3), round(high, 3)
+        (0.252, 0.748)
+    """
+    from scipy.stats import t
+
+    error = values.std(ddof=1) / len(values) ** 0.5
+    reach = float(t.ppf(0.5 + level / 2, len(values) - 1) * error)
+    mean = float(values.mean())
+    return mean - reach, mean + reach
+
+
 def draws(
     metric: Metric, statistics: Float64[np.ndarray, "examples sums"], resamples: int, digest: str
 ) -> Float64[np.ndarray, " resamples"]:

@@ -5,14 +5,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 from torch import Tensor
 
+from vireo.console import warn
 from vireo.data import Source, find_dataset, load_batches, open_split
+from vireo.data.roots import absence
 from vireo.data.splits import Subset, carve_validation
 from vireo.errors import DataError, SettingError
+from vireo.probe.protocols import protocol_of
 from vireo.records import EncoderCard, ProbeSettings, Task
 from vireo.tasks.checks import metric_of
+from vireo.tasks.metrics import counted
 
 Rows = Int64[np.ndarray, " rows"]
 
@@ -33,6 +37,19 @@ class Part:
         return len(self.rows)
 
 
+@dataclass(frozen=True)
+class Targets:
+    """What is asked for of each example of an image-level part.
+
+    Attributes:
+        values: int64 [rows] of classes, or float32 [rows, outputs].
+        valid: where nothing is missing; what is not valid is 0.
+    """
+
+    values: Tensor
+    valid: Bool[Tensor, " rows"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Examples:
     """A task's data.
@@ -49,6 +66,11 @@ class Examples:
     test: Part
     extra: Mapping[str, Part]
 
+    def __len__(self) -> int:
+        """Return how many examples all parts have."""
+        parts = (self.fit, self.validation or (), self.test, *self.extra.values())
+        return sum(map(len, parts))
+
     @property
     def sources(self) -> dict[str, str]:
         """The digest of the examples of each part; paths are no part of it."""
@@ -61,8 +83,8 @@ class Examples:
 def open_examples(task: Task, settings: ProbeSettings) -> Examples:
     """Open a task's splits, without decoding an image.
 
-    "paper" trains on all of "train". "tuned" selects on the split "val"; where there is none, on a
-    share cut out of "train", the same for every encoder and seed.
+    Protocols that select do so on the split "val"; where there is none, on a share cut out of
+    "train", the same for every encoder and seed. Others train on all of "train".
 
     Raises:
         SettingError: no such dataset or split, or the task's target is not there.
@@ -71,11 +93,12 @@ def open_examples(task: Task, settings: ProbeSettings) -> Examples:
     spec = find_dataset(task.dataset) if isinstance(task.dataset, str) else task.dataset
     train = open_split(spec, "train")
     fit, validation = _whole(train, "train"), None
-    if settings.protocol == "tuned" and "val" in {**spec.splits, **spec.carve}:
+    selects = protocol_of(settings).validates
+    if selects and "val" in {**spec.splits, **spec.carve}:
         validation = _whole(open_split(spec, "val"), "val")
-    elif settings.protocol == "tuned":
+    elif selects:
         fit, validation = _cut(train, settings.validation)
-    extra = {name: _whole(open_split(name, "test"), "test") for name in task.extra_tests}
+    extra = {name: _whole(open_split(name, "test"), "test") for name in _present(task)}
     test = _whole(open_split(spec, "test"), "test")
     for part in (fit, test, *extra.values(), *([validation] if validation else [])):
         _check_target(task, part)
@@ -87,33 +110,38 @@ def input_size(card: EncoderCard, task: Task) -> tuple[int, int]:
     return card.input_size if task.input_size == "encoder" else task.input_size
 
 
-def class_labels(task: Task, part: Part) -> Int64[Tensor, " rows"]:
-    """Return the class of each example of a part.
+def targets_of(task: Task, part: Part) -> Targets:
+    """Return what is asked for of each example of an image-level part.
 
     Raises:
-        DataError: a label that is no class of the task.
+        DataError: a label that is no class of the task, or a target of the wrong kind.
     """
-    labels = [part.source.target(int(row), task.target) for row in part.rows]
-    for row, label in zip(part.rows, labels, strict=True):
-        check_label(task, part.source, int(row), np.asarray(label))
-    return torch.tensor(np.array(labels), dtype=torch.int64)
+    found = [np.asarray(part.source.target(int(row), task.target)) for row in part.rows]
+    classes = metric_of(task).classes
+    kinds = {target.dtype.kind + str(target.shape): row for row, target in enumerate(found)}
+    extremes = (np.argmin(found), np.argmax(found)) if classes and len(kinds) == 1 else ()
+    for row in {*kinds.values(), *map(int, extremes)}:
+        check_label(task, part.source, int(part.rows[row]), found[row])
+    values = torch.from_numpy(np.array(found))
+    if classes:
+        return Targets(values.long(), torch.ones(len(values), dtype=torch.bool))
+    values = values.float().view(len(values), task.outputs)
+    valid = values.isfinite().all(1)
+    return Targets(values.masked_fill(~valid[:, None], 0), valid)
 
 
 def check_label(task: Task, source: Source, row: int, label: np.ndarray) -> None:
-    """Refuse a target of the wrong kind, or codes beyond the task's classes (void apart).
+    """Refuse a target of the wrong kind or shape, or codes beyond the task's classes (void apart).
 
     Raises:
         DataError: naming the example.
     """
     where = f"'{task.target}' of '{source.label(row)}' in {source.name}"
     metric = metric_of(task)
-    kinds = "iu" if metric.classes else "f"
-    if label.ndim != 2 * metric.dense or label.dtype.kind not in kinds:
-        wanted = "whole numbers" if metric.classes else "metres (floating point)"
-        place = "a map of " if metric.dense else ""
+    if label.dtype.kind not in ("iu" if metric.classes else "f") or not _fits(task, label):
         raise DataError(
-            f"The task '{task.name}' takes {place}{wanted} as target; {where} is "
-            f"{label.dtype} with {label.ndim} dimensions. Correct the task's target or metric."
+            f"The task '{task.name}' takes {_wanted(task)} as target; {where} is {label.dtype} of "
+            f"shape {list(label.shape)}. Correct the task's target, outputs or metric."
         )
     if not metric.classes:
         return
@@ -126,14 +154,32 @@ def check_label(task: Task, source: Source, row: int, label: np.ndarray) -> None
         )
 
 
-def constant_answer(task: Task, part: Part, size: tuple[int, int]) -> float:
-    """Return the best constant answer to the training labels: majority class, or median.
+def _fits(task: Task, label: np.ndarray) -> bool:
+    """Say whether a target has as many channels as the task has outputs."""
+    metric = metric_of(task)
+    channels = label.shape[:-2] if metric.dense else label.shape
+    if metric.classes or (task.outputs == 1 and not channels):
+        return not channels and label.ndim == 2 * metric.dense
+    return channels == (task.outputs,)
+
+
+def _wanted(task: Task) -> str:
+    metric = metric_of(task)
+    if metric.classes:
+        return "a map of whole numbers" if metric.dense else "a whole number"
+    return f"{task.outputs} {'maps of ' if metric.dense else ''}floating point numbers"
+
+
+def constant_answer(task: Task, part: Part, size: tuple[int, int]) -> tuple[float, ...]:
+    """Return the best constant answer to the training labels: majority class, or medians.
 
     For dense tasks it is measured on at most 512 images, evenly spaced.
     """
     metric = metric_of(task)
     if not metric.dense:
-        return metric.constant(class_labels(task, part).numpy())
+        found = targets_of(task, part)
+        valid = None if metric.classes else found.valid[:, None]
+        return metric.constant(counted(found.values, valid).numpy())
     chosen = part.rows[np.unique(np.linspace(0, len(part) - 1, _CONSTANT_IMAGES, dtype=np.int64))]
     batches = load_batches(
         part.source,
@@ -143,11 +189,22 @@ def constant_answer(task: Task, part: Part, size: tuple[int, int]) -> float:
         indices=chosen.tolist(),
         ignore_index=task.ignore_index,
     )
-    values = [batch.target[batch.valid].numpy() for batch in batches]  # type: ignore[index]
-    flat = np.concatenate(values)
+    flat = np.concatenate([counted(batch.target, batch.valid).numpy() for batch in batches])  # type: ignore[arg-type]
     if not len(flat):
         raise DataError(f"No training pixel of '{part.source.name}' is valid; check its masks.")
     return metric.constant(flat)
+
+
+def _present(task: Task) -> list[str]:
+    """Return the further test sets that are there; say which are not."""
+    found = []
+    for name in task.extra_tests:
+        why = absence(find_dataset(name))
+        if why:
+            warn(f"'{task.name}' is not tested on '{name}' too: {why}")
+        else:
+            found.append(name)
+    return found
 
 
 def _whole(source: Source, split: str) -> Part:

@@ -15,16 +15,29 @@ import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
-from vireo.data import Batch, Source, load_batches
-from vireo.devices import Compute
-from vireo.encoders.encoder import Encoder, Features
+from vireo.data import Batch
+from vireo.encoders.encoder import Features
 from vireo.features import encode
-from vireo.probe.augment import recolour
-from vireo.probe.examples import Part, check_label, input_size
-from vireo.records import EncoderCard, ProbeSettings, Task
-from vireo.store.blocks import FeatureStore, take
+from vireo.probe.augment import recolours
+from vireo.probe.examples import Part, input_size
+from vireo.probe.frozen import Frozen, features_of, to_device
+from vireo.probe.joint_geometry import geometry_of
+from vireo.probe.pixels import Draws, load, load_pixels
+from vireo.records import EncoderCard, Task
+from vireo.store.blocks import take
 from vireo.tasks.checks import head_of
 from vireo.tasks.geometry import map_size
+
+__all__ = [
+    "Choice",
+    "Frozen",
+    "MapBatch",
+    "Maps",
+    "flops_each",
+    "map_bytes",
+    "open_maps",
+    "plan_features",
+]
 
 Choice = Literal["cached", "recomputed"]
 
@@ -35,13 +48,15 @@ _FLOPS_A_BYTE = 10
 
 
 def plan_features(card: EncoderCard, task: Task, num_images: int, protocol: str) -> Choice:
-    """Say whether the maps of `num_images` are kept or computed anew for every batch.
+    """Say whether the maps of `num_images` examples are kept or computed anew for every batch.
 
-    The paper's protocol changes colours in every epoch, so there is nothing to keep. Otherwise maps
-    are kept if all fit into 2 GiB and computing them costs more than reading them.
+    Where colours or places change in every epoch there is nothing to keep. Otherwise maps are kept
+    if all fit into 2 GiB and computing them costs more than reading them.
     """
-    bytes_each = map_bytes(card, task)
-    if protocol == "paper" or bytes_each * num_images > CACHE_BYTES:
+    size, bytes_each = input_size(card, task), map_bytes(card, task)
+    if recolours(protocol) or geometry_of(task, size):
+        return "recomputed"
+    if bytes_each * task.frames * num_images > CACHE_BYTES:
         return "recomputed"
     return "cached" if flops_each(card, task) >= _FLOPS_A_BYTE * bytes_each else "recomputed"
 
@@ -58,30 +73,12 @@ def map_bytes(card: EncoderCard, task: Task) -> int:
 
 
 def flops_each(card: EncoderCard, task: Task) -> int:
-    """Return the encoder's operations on one image at the task's size, in proportion to area."""
-    height, width = input_size(card, task)
-    return card.flops * height * width // (card.input_size[0] * card.input_size[1])
+    """Return the encoder's operations on one image at the task's size, in proportion to area.
 
-
-@dataclass(frozen=True, kw_only=True)
-class Frozen:
-    """An encoder at work: what every supply of its features needs to know.
-
-    Attributes:
-        encoder: frozen, on the device of `compute`.
+    With a crop it is that of training; a whole image takes more.
     """
-
-    encoder: Encoder
-    task: Task
-    settings: ProbeSettings
-    store: FeatureStore
-    compute: Compute
-    workers: int
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of images."""
-        return input_size(self.encoder.card, self.task)
+    height, width = task.crop or input_size(card, task)
+    return card.flops * height * width // (card.input_size[0] * card.input_size[1])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +86,12 @@ class MapBatch:
     """Features and targets of a batch, on the device.
 
     Attributes:
+        size: height and width of the images, and of the answer.
         index: rows of the examples in their source.
     """
 
     frames: tuple[Features, ...]
+    size: tuple[int, int]
     target: Tensor
     valid: Bool[Tensor, "..."]
     index: Int64[np.ndarray, " batch"]
@@ -105,13 +104,13 @@ class Maps(ABC):
 
     @abstractmethod
     def batches(
-        self, order: Int64[np.ndarray, " rows"], recolouring: tuple[str, int] | None = None
+        self, order: Int64[np.ndarray, " rows"], draws: Draws | None = None
     ) -> Iterator[MapBatch]:
         """Yield batches of the task's batch size over places of the part, in `order`.
 
         Args:
             order: places in `part.rows`.
-            recolouring: digest and epoch that seed the augmentation; None means none.
+            draws: seeds of the augmentation; None means none.
         """
 
 
@@ -127,24 +126,20 @@ class Recomputed(Maps):
         self._frozen, self.part = frozen, part
 
     def batches(
-        self, order: Int64[np.ndarray, " rows"], recolouring: tuple[str, int] | None = None
+        self, order: Int64[np.ndarray, " rows"], draws: Draws | None = None
     ) -> Iterator[MapBatch]:
-        """Decode, change colours if asked, and encode."""
-        frozen = self._frozen
-        device = frozen.compute.torch_device
-        for batch in _load(frozen, self.part.source, self.part.rows[order]):
-            index = batch.index.numpy()
-            images = _to(batch.images[:, 0], device)
-            if recolouring is not None:
-                digest, epoch = recolouring
-                images = recolour(images, index, digest=digest, epoch=epoch)
-            assert batch.target is not None
-            assert batch.valid is not None
+        """Decode, augment if asked, and encode."""
+        for pixels in load_pixels(self._frozen, self.part, order, draws):
+            assert pixels.valid is not None
+            with torch.no_grad():
+                frames = features_of(self._frozen, pixels.images)
+            height, width = pixels.images.shape[-2:]
             yield MapBatch(
-                frames=(_features(frozen, images),),
-                target=_to(batch.target, device),
-                valid=_to(batch.valid, device),
-                index=index,
+                frames=frames,
+                size=(height, width),
+                target=pixels.target,
+                valid=pixels.valid,
+                index=pixels.index,
             )
 
 
@@ -165,65 +160,48 @@ class Cached(Maps):
             workers=frozen.workers,
         )
         self._blocks = {tap: blocks[f"map{tap + 1}"] for tap in self._taps}
-        loaded = list(_load(frozen, part.source, part.rows))
+        loaded = list(load(frozen, part.source, part.rows))
         self._target = torch.cat([_compact(batch) for batch in loaded])
         self._valid = torch.cat([batch.valid for batch in loaded if batch.valid is not None])
 
     def batches(
-        self, order: Int64[np.ndarray, " rows"], recolouring: tuple[str, int] | None = None
+        self, order: Int64[np.ndarray, " rows"], draws: Draws | None = None
     ) -> Iterator[MapBatch]:
         """Gather rows."""
-        assert recolouring is None, "maps that are kept have the colours they were computed with"
-        device, size = self._frozen.compute.torch_device, self._frozen.task.batch_size
-        for first in range(0, len(order), size):
-            places = order[first : first + size]
+        task, device = self._frozen.task, self._frozen.compute.torch_device
+        still = draws is None or (not draws.recolour and not geometry_of(task, self._frozen.size))
+        assert still, "maps that are kept have the colours and places they were computed with"
+        for first in range(0, len(order), task.batch_size):
+            places = order[first : first + task.batch_size]
             index = self.part.rows[places]
-            target = _to(self._target[torch.from_numpy(places)], device)
+            target = to_device(self._target[torch.from_numpy(places)], device)
             yield MapBatch(
-                frames=(self._gather(index, device),),
+                frames=self._gather(index, device),
+                size=self._frozen.size,
                 target=target if target.is_floating_point() else target.long(),
-                valid=_to(self._valid[torch.from_numpy(places)], device),
+                valid=to_device(self._valid[torch.from_numpy(places)], device),
                 index=index,
             )
 
-    def _gather(self, index: Int64[np.ndarray, " batch"], device: torch.device) -> Features:
+    def _gather(
+        self, index: Int64[np.ndarray, " batch"], device: torch.device
+    ) -> tuple[Features, ...]:
+        taken = {tap: take(block, index) for tap, block in self._blocks.items()}
+        return tuple(
+            self._frame({tap: rows[:, frame] for tap, rows in taken.items()}, device)
+            for frame in range(self._frozen.task.frames)
+        )
+
+    def _frame(self, rows: dict[int, np.ndarray], device: torch.device) -> Features:
+        batch, layout = len(next(iter(rows.values()))), self._frozen.compute.memory_format
         found = {
-            tap: _to(torch.from_numpy(take(block, index)[:, 0]), device).float()
-            for tap, block in self._blocks.items()
+            tap: to_device(torch.from_numpy(np.ascontiguousarray(values)), device).float()
+            for tap, values in rows.items()
         }
-        unread = torch.empty(len(index), 0, 0, 0, device=device)
+        unread = torch.empty(batch, 0, 0, 0, device=device)
         maps = (found.get(tap, unread) for tap in range(5))
-        layout = self._frozen.compute.memory_format
-        pooled = torch.empty(len(index), 0, device=device)
+        pooled = torch.empty(batch, 0, device=device)
         return Features(pooled, tuple(m.contiguous(memory_format=layout) for m in maps))
-
-
-def _load(frozen: Frozen, source: Source, rows: Int64[np.ndarray, " rows"]) -> Iterator[Batch]:
-    batches = load_batches(
-        source,
-        size=frozen.size,
-        target=frozen.task.target,
-        batch_size=frozen.task.batch_size,
-        indices=rows.tolist(),
-        workers=frozen.workers,
-        ignore_index=frozen.task.ignore_index,
-    )
-    for batch in batches:
-        assert batch.target is not None
-        assert batch.valid is not None
-        if not batch.target.is_floating_point():
-            _check_codes(frozen.task, source, batch)
-        yield batch
-
-
-def _check_codes(task: Task, source: Source, batch: Batch) -> None:
-    """Look for codes that are no class before they reach a kernel, where they crash a GPU."""
-    assert batch.target is not None
-    assert batch.valid is not None
-    codes = batch.target.masked_fill(~batch.valid, 0)
-    if codes.amin() < 0 or codes.amax() >= task.outputs:
-        for row, target in zip(batch.index.tolist(), batch.target.numpy(), strict=True):
-            check_label(task, source, row, target)
 
 
 def _compact(batch: Batch) -> Tensor:
@@ -233,18 +211,3 @@ def _compact(batch: Batch) -> Tensor:
     if batch.target.is_floating_point():
         return batch.target
     return batch.target.masked_fill(~batch.valid, 0).to(torch.int16)
-
-
-def _features(frozen: Frozen, images: Tensor) -> Features:
-    with torch.no_grad(), frozen.compute.autocast():
-        layout = frozen.compute.memory_format
-        pixels = frozen.encoder.normalise(images).contiguous(memory_format=layout)
-        features: Features = frozen.encoder.backbone(pixels, True)
-    return features
-
-
-def _to(tensor: Tensor, device: torch.device) -> Tensor:
-    """Copy without waiting, through pinned memory, where the device is a GPU."""
-    if device.type == "cuda":
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor

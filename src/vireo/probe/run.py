@@ -1,6 +1,5 @@
 """One encoder on one task: check, skip what is stored, train heads, test once, write the rows."""
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,16 +15,18 @@ from vireo.encoders.encoder import Encoder
 from vireo.encoders.weights import weights_digest
 from vireo.errors import SettingError
 from vireo.features.encode import preprocessing_digest
+from vireo.probe.checks import check_examples, check_settings
 from vireo.probe.examples import Examples, check_label, input_size, open_examples
-from vireo.probe.image_level import answer_images
-from vireo.probe.maps import Frozen, flops_each
+from vireo.probe.frozen import Frozen
+from vireo.probe.maps import flops_each
 from vireo.probe.outcomes import Answered, scored
-from vireo.probe.pixel_level import answer_pixels, num_images
+from vireo.probe.protocols import answering, protocol_digest, protocol_of
 from vireo.records import Cost, EncoderCard, ProbeSettings, ResultRow, RowKey, Task
 from vireo.store.blocks import FeatureStore
 from vireo.store.folder import StudyFolder
 from vireo.store.results import ResultStore
 from vireo.tasks.checks import head_of, mistakes
+from vireo.tasks.released import unit_of
 
 _LOOKED_AT = 200
 """Targets that `validate` reads in each split; all of them are checked when they are used."""
@@ -61,8 +62,7 @@ def probe(
         DataError: images or labels are missing or broken.
         TrainingError: a head diverged.
     """
-    validate(encoder.card, task)
-    _check_settings(settings)
+    validate(encoder.card, task, settings)
     folder = StudyFolder(store)
     results = ResultStore(folder.results)
     examples = open_examples(task, settings)
@@ -80,7 +80,7 @@ def probe(
         )
         console.say(f"{encoder.card.name}: {task.name}, seeds {[*missing]}")
         started = time.perf_counter()
-        answer = answer_pixels if head_of(task).dense else answer_images
+        answer = answering(task, settings)
         answers = answer(frozen, examples, list(missing), next(iter(keys.values())).task)
         cost = _cost(frozen, examples, answers, time.perf_counter() - started)
         for answered in answers:
@@ -94,55 +94,38 @@ def row_keys(encoder: Encoder, task: Task, settings: ProbeSettings) -> list[RowK
     return list(_keys(encoder, task, settings, open_examples(task, settings)).values())
 
 
-def validate(card: EncoderCard, task: Task) -> None:
+def validate(card: EncoderCard, task: Task, settings: ProbeSettings | None = None) -> None:
     """Refuse, before any work, a task that cannot be asked of an encoder.
 
-    Names, numbers and their combination; the splits, the target and some labels of the data; and
-    that the head fits the encoder.
+    Names, numbers and their combination; the splits, the target and some labels of the data; that
+    the head fits the encoder; and the settings, where there are.
 
     Raises:
-        SettingError: the task's facts do not go together, or there is no such split or target.
+        SettingError: the task's facts do not go together, or not with the settings, or there is no
+            such split or target.
         DataError: files are missing, or a label is none of the task's classes.
     """
+    settings = settings or ProbeSettings(protocol="paper")
     wrong = mistakes(task)
     if not card.weights:
         wrong.append(f"the encoder '{card.name}' has no digest of its weights")
     if wrong:
         raise SettingError(f"Task '{task.name}' on '{card.name}': {'; '.join(wrong)}.")
-    examples = open_examples(task, ProbeSettings(protocol="paper"))
+    check_settings(task, settings)
+    examples = open_examples(task, settings)
     frames = len(examples.fit.source.frames(0))
     if frames != task.frames:
         raise SettingError(
-            f"The task '{task.name}' takes {task.frames} image an example, but '"
-            f"{examples.fit.source.name}' has {frames}; give it a source of single images."
+            f"The task '{task.name}' takes {task.frames} image{'s' * (task.frames > 1)} an example,"
+            f" but '{examples.fit.source.name}' has {frames}; correct the task's frames, or give it"
+            " another source."
         )
     for part in (examples.fit, examples.test):
         chosen = np.unique(np.linspace(0, len(part) - 1, _LOOKED_AT, dtype=np.int64))
         for row in part.rows[chosen].tolist():
             label = np.asarray(part.source.target(row, task.target))
             check_label(task, part.source, row, label)
-
-
-def _check_settings(settings: ProbeSettings) -> None:
-    lists = ("seeds", "learning_rates", "weight_decays")
-    empty = [name for name in lists if not getattr(settings, name)]
-    if empty:
-        raise SettingError(f"Probe settings need at least one of: {', '.join(empty)}.")
-    if len(set(settings.seeds)) < len(settings.seeds):
-        raise SettingError(f"Probe seeds must differ; got {settings.seeds}.")
-    rates, decays = settings.learning_rates, settings.weight_decays
-    if not all(0 < rate < math.inf for rate in rates) or not all(
-        0 <= decay < math.inf for decay in decays
-    ):
-        raise SettingError(
-            "Probe learning_rates must be above 0, weight_decays at least 0, all finite; got "
-            f"{settings.learning_rates} and {settings.weight_decays}."
-        )
-    if settings.resamples < 1 or not 0 < settings.level < 1:
-        raise SettingError(
-            "Probe resamples must be at least 1 and level between 0 and 1; got "
-            f"{settings.resamples} and {settings.level}."
-        )
+    check_examples(task, settings, examples)
 
 
 def _keys(
@@ -158,7 +141,7 @@ def _keys(
     shared = {
         "encoder": digest(weights_digest(encoder.backbone), preprocessing),
         "task": digest(asked, examples.sources),
-        "protocol": digest(replace(settings, seeds=())),
+        "protocol": protocol_digest(settings),
         "scoring": settings.scoring,
     }
     return {seed: RowKey(seed=seed, **shared) for seed in settings.seeds}
@@ -183,7 +166,7 @@ def _row(
         dataset=examples.test.source.name,
         family=task.family,
         metric=task.metric,
-        unit=task.unit,
+        unit=unit_of(task, frozen.settings.scoring),
         protocol=frozen.settings.protocol,
         score=numbers.score,
         raw=numbers.raw,
@@ -192,7 +175,7 @@ def _row(
         n=len(examples.test),
         floor=numbers.floor,
         metrics=numbers.metrics,
-        hyperparameters=dict(answered.chosen) | _facts(frozen, examples),
+        hyperparameters=_facts(frozen, examples) | dict(answered.chosen),
         cost=cost,
         versions=versions(),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -200,12 +183,11 @@ def _row(
 
 
 def _facts(frozen: Frozen, examples: Examples) -> dict[str, float | int | str]:
-    tuned = frozen.settings.protocol == "tuned"
+    protocol, task = protocol_of(frozen.settings), frozen.task
+    trained = {"epochs": task.epochs, "batch_size": task.batch_size} if protocol.trains else {}
     return {
-        "epochs": frozen.task.epochs,
-        "batch_size": frozen.task.batch_size,
-        "optimizer": "adamw" if tuned else "adam",
-        "schedule": "cosine" if tuned else "constant",
+        **dict(protocol.facts),
+        **trained,
         "train_images": len(examples.fit),
         "validation_images": len(examples.validation or ()),
         "precision": frozen.compute.precision,
@@ -220,13 +202,15 @@ def _cost(frozen: Frozen, examples: Examples, answers: Sequence[Answered], secon
     """
     chosen = answers[0].chosen
     trained = int(chosen["steps"]) * frozen.task.batch_size
-    once = num_images(examples)
-    encoded = once if chosen["features"] == "cached" else once - len(examples.fit) + trained
+    once = len(examples)
+    # a backward pass takes the operations of two forward ones
+    steps = trained * (3 if chosen["features"] == "fine-tuned" else 1)
+    encoded = once if chosen["features"] == "cached" else once - len(examples.fit) + steps
     each = seconds / len(answers)
     return Cost(
         seconds=each,
         images_per_second=(trained + len(examples.test)) / each,
-        flops=encoded * flops_each(frozen.encoder.card, frozen.task),
+        flops=encoded * frozen.task.frames * flops_each(frozen.encoder.card, frozen.task),
         peak_memory_bytes=peak_memory_bytes(frozen.compute.device),
         device=frozen.compute.device,
         threads=frozen.compute.threads,

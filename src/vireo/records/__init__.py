@@ -9,7 +9,14 @@ from vireo.records.cards import (
 )
 from vireo.records.datasets import Carve, DatasetSpec
 from vireo.records.rows import BlockKey, Cost, ResultRow, RowKey, SimilarityRow
-from vireo.records.settings import OptimizerSettings, PretrainSettings, ProbeSettings, StudyPlan
+from vireo.records.settings import (
+    HeadOptimizer,
+    OptimizerSettings,
+    PretrainSettings,
+    ProbeSettings,
+    Scoring,
+    StudyPlan,
+)
 from vireo.records.task import Task
 
 __all__ = [
@@ -20,6 +27,7 @@ __all__ = [
     "DatasetSpec",
     "EncoderCard",
     "EncoderSpec",
+    "HeadOptimizer",
     "MethodCard",
     "OptimizerSettings",
     "PretrainSettings",
@@ -27,6 +35,7 @@ __all__ = [
     "PublishedEncoder",
     "ResultRow",
     "RowKey",
+    "Scoring",
     "SimilarityRow",
     "StudyPlan",
     "Task",

@@ -9,9 +9,14 @@ class DatasetCard:
     """The facts of a named dataset.
 
     Attributes:
-        splits: split name to number of examples.
-        how_to_get: one sentence a person can follow when the files are not there.
-        checksums: file name to xxh3 hash, where the publisher's files are fixed.
+        splits: split name to number of examples; 0 where nobody states it, or copies differ.
+        how_to_get: sentences a person can follow when the files are not there.
+        layout: what the folder of the dataset holds: a path, or a pattern of paths with stars, to
+            what it is. Empty where nothing has to be got.
+        checksums: file name to "md5:..." or "sha256:...", as the publisher or torchvision states
+            it.
+        downloader: the class of torchvision.datasets whose download the licence permits; empty
+            where a person has to take steps.
     """
 
     name: str
@@ -21,7 +26,9 @@ class DatasetCard:
     homepage: str
     how_to_get: str
     class_names: tuple[str, ...] = ()
+    layout: Mapping[str, str] = field(default_factory=dict)
     checksums: Mapping[str, str] = field(default_factory=dict)
+    downloader: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,34 +7,54 @@ pydantic would drop them silently and a misspelt setting would fall back to its 
 
 import dataclasses
 import json
+import math
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from vireo.catalog import unknown
 from vireo.errors import SettingError
 
 Record = TypeVar("Record")
+Path = tuple[str | int, ...]
+
+_LARGEST = 2**53
+
+
+class Mistake(NamedTuple):
+    """What is wrong, and at which key (a path of keys and places in lists) it is."""
+
+    path: Path
+    sentence: str
 
 
 def read_record(kind: type[Record], values: Mapping[str, Any]) -> tuple[Record | None, list[str]]:
     """Return the record and no mistakes, or None and all of them, one sentence each."""
+    record, found = check_record(kind, values)
+    return record, [mistake.sentence for mistake in found]
+
+
+def check_record(
+    kind: type[Record], values: Mapping[str, Any], where: Path = ()
+) -> tuple[Record | None, list[Mistake]]:
+    """Return the record and no mistakes, or None and all of them, each with its place.
+
+    Args:
+        kind: the record's class.
+        values: what a file holds.
+        where: the place of `values` in the file; sentences and paths begin with it.
+    """
     from pydantic import TypeAdapter, ValidationError
 
-    mistakes = list(_unknown_keys(kind, values, ""))
+    mistakes = list(_unknown_keys(kind, values, where))
+    unheard = list(_no_data(values, where))
+    if unheard:
+        return None, [*mistakes, *unheard]
     try:
-        text = json.dumps(values, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        return None, [
-            *mistakes,
-            f"a value is neither text, finite number, list nor table ({error})",
-        ]
-    try:
-        record = TypeAdapter(kind).validate_json(text, strict=True)
+        record = TypeAdapter(kind).validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
-        found = [_sentence(item) for item in error.errors(include_url=False)]
-        return None, [*mistakes, *dict.fromkeys(found)]
+        return None, [*mistakes, *_sentences(error.errors(include_url=False), values, where)]
     return (None, mistakes) if mistakes else (record, [])
 
 
@@ -47,43 +67,98 @@ def refuse(where: str, mistakes: Sequence[str]) -> None:
     raise SettingError(f"{where} has {count}; mend and run again:{lines}")
 
 
-def _sentence(item: Mapping[str, Any]) -> str:
-    parts = [str(part) for part in item["loc"] if not _names_a_type(str(part))]
-    where = ".".join(parts) or "file"
-    if item["type"] == "missing":
-        return f"{where} is missing"
-    found = item["input"]
-    shown = "a table" if isinstance(found, Mapping) else repr(found)
-    rule = item["msg"].removeprefix("Input ")
-    return f"{where} {rule}; got {shown}"
+def dotted(path: Path) -> str:
+    """Return a path as messages show it.
+
+    Example:
+        >>> dotted(("data", "carve", "test", "gap")), dotted(("limits", 2))
+        ('data.carve.test.gap', 'limits[2]')
+    """
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return "".join(parts).lstrip(".")
 
 
-def _names_a_type(part: str) -> bool:
-    """Whether pydantic put the branch of a union into the location of a mistake."""
-    plain = part in ("str", "int", "float", "bool")
-    return plain or part.startswith(("tuple[", "dict[")) or part[:1].isupper()
+def _no_data(value: Any, path: Path) -> Iterator[Mistake]:
+    """Find dates, NaN, infinities and integers beyond a float's: no record holds any."""
+    if isinstance(value, Mapping | list):
+        items = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for key, item in items:
+            yield from _no_data(item, (*path, key))
+    elif not (value is None or isinstance(value, str | int | float)):
+        yield Mistake(path, f"{dotted(path)} should be text, number, list or table; got {value}")
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield Mistake(path, f"{dotted(path)} should be a finite number; got {value}")
+    elif isinstance(value, int) and abs(value) > _LARGEST:
+        yield Mistake(path, f"{dotted(path)} should be within 2^53; got {len(str(value))} digits")
 
 
-def _unknown_keys(hint: Any, value: Any, where: str) -> Iterator[str]:
+def _sentences(
+    items: Sequence[Mapping[str, Any]], values: Mapping[str, Any], where: Path
+) -> Iterator[Mistake]:
+    """One sentence a place. A value that fits no branch of a union is one mistake, not many.
+
+    Where a branch got further than others (a list whose third item is wrong), it speaks alone.
+    """
+    found: dict[Path, list[Mapping[str, Any]]] = {}
+    for item in items:
+        found.setdefault(_place(item, values), []).append(item)
+    for path, said in found.items():
+        if not any(len(other) > len(path) and other[: len(path)] == path for other in found):
+            place = (*where, *path)
+            yield Mistake(place, f"{dotted(place) or 'file'} {_rule(said)}")
+
+
+def _rule(items: Sequence[Mapping[str, Any]]) -> str:
+    """Say what a value should be, and what it is instead."""
+    last = items[-1]
+    if last["type"] == "missing":
+        return "is missing"
+    rule = " or ".join(dict.fromkeys(map(_kind, items)))
+    value = last["input"]
+    text = "a table" if isinstance(value, Mapping) else repr(value)
+    return f"should be {rule}; got {text if len(text) <= 80 else f'{text[:77]}...'}"
+
+
+def _kind(item: Mapping[str, Any]) -> str:
+    if item["type"] == "too_long":
+        return f"a list of {item['ctx']['max_length']}"
+    words: str = item["msg"].removeprefix("Input should be ")
+    return words.replace("an object", "a table").replace("a valid array", "a list")
+
+
+def _place(item: Mapping[str, Any], values: Any) -> Path:
+    """Return where a mistake is, without the names of union branches that pydantic puts between."""
+    path: list[str | int] = []
+    for part in item["loc"]:
+        is_key = isinstance(values, Mapping) and part in values
+        is_index = isinstance(values, list) and isinstance(part, int) and part < len(values)
+        if is_key or is_index:
+            path.append(part)
+            values = values[part]
+    return (*path, item["loc"][-1]) if item["type"] == "missing" else tuple(path)
+
+
+def _unknown_keys(hint: Any, value: Any, where: Path) -> Iterator[Mistake]:
     for option in _options(hint):
         if dataclasses.is_dataclass(option) and isinstance(value, Mapping):
             yield from _of_record(option, value, where)
         elif typing.get_origin(option) is tuple and isinstance(value, list):
             for index, item in enumerate(value):
-                yield from _unknown_keys(typing.get_args(option)[0], item, f"{where}[{index}]")
+                yield from _unknown_keys(typing.get_args(option)[0], item, (*where, index))
         elif isinstance(value, Mapping) and len(typing.get_args(option)) == 2:
             for key, item in value.items():
-                yield from _unknown_keys(typing.get_args(option)[1], item, f"{where}.{key}")
+                yield from _unknown_keys(typing.get_args(option)[1], item, (*where, key))
 
 
-def _of_record(kind: Any, value: Mapping[str, Any], where: str) -> Iterator[str]:
+def _of_record(kind: Any, value: Mapping[str, Any], where: Path) -> Iterator[Mistake]:
     hints = typing.get_type_hints(kind)
     for key, item in value.items():
         if key in hints:
-            yield from _unknown_keys(hints[key], item, f"{where}.{key}".lstrip("."))
+            yield from _unknown_keys(hints[key], item, (*where, key))
         else:
-            place = f" in {where}" if where else ""
-            yield unknown(key, hints, f"key{place}").removesuffix(".")
+            place = f" in {dotted(where)}" if where else ""
+            sentence = unknown(key, hints, f"key{place}").removesuffix(".")
+            yield Mistake((*where, key), sentence)
 
 
 def _options(hint: Any) -> tuple[Any, ...]:

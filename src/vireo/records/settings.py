@@ -8,6 +8,7 @@ from vireo.records.cards import EncoderSpec
 from vireo.records.datasets import DatasetSpec
 from vireo.records.task import Task
 
+Scoring = Literal["standard", "released"]
 MethodOption = str | int | float | bool | tuple[int, ...] | tuple[float, ...]
 
 
@@ -78,26 +79,68 @@ class PretrainSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HeadOptimizer:
+    """An optimiser of heads at a constant rate: one of the sets that "reference" tries.
+
+    Attributes:
+        optimizer: "adam", or "sgd" with momentum .9; neither decays weights.
+    """
+
+    optimizer: Literal["adam", "sgd"]
+    learning_rate: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProbeSettings:
-    """How heads are trained on a frozen encoder, and how the reported score is chosen.
+    """How a frozen encoder is asked, and how the reported score is chosen.
+
+    A row's identity covers the fields that its protocol uses, and no others.
 
     Attributes:
         protocol: "paper": published hyper-parameters, last epoch, all training examples. "tuned":
-            learning rate and weight decay chosen on a validation split, per encoder.
+            learning rate and weight decay chosen on a validation split, per encoder. "reference":
+            `sets` tried on one encoder, the best on validation used for all (the study's Appendix
+            C). "knn": nearest training examples vote, nothing is trained. "few-shot": heads trained
+            on few examples of every class, drawn several times. "fine-tune": the encoder is trained
+            with the head.
         scoring: "standard", or "released" (the study's released code's rules).
         seeds: one head and one result row each.
-        learning_rates, weight_decays: the grid of "tuned", as factors of the task's rate and as
-            values.
+        learning_rates, weight_decays: the grid of "tuned" and "few-shot", as factors of the task's
+            rate and as values.
         validation: share carved from train where the dataset has no split "val".
-        resamples: bootstrap draws over test examples for the interval; level: its coverage.
+        sets: of "reference". The released configurations train at 1e-4, the text at 3e-4; the
+            others are in the released grid searches.
+        reference: name of the study's encoder that chooses among `sets`.
+        chosen: the set it chose; None where an encoder chooses for itself. A study fills it in.
+        neighbours, temperature: of "knn": k, cut to the training examples there are, and T of the
+            votes exp(s / T).
+        shots: of "few-shot": examples drawn from every class.
+        draws: of "few-shot": how often, each with a head of its own.
+        encoder_rate: of "fine-tune": the encoder's learning rate, as a factor of the head's, which
+            is the task's.
+        resamples: bootstrap draws over test examples for the interval; level: its coverage. The
+            interval of "few-shot" is over draws.
     """
 
-    protocol: Literal["paper", "tuned"] = "tuned"
-    scoring: Literal["standard"] = "standard"
+    protocol: Literal["paper", "tuned", "reference", "knn", "few-shot", "fine-tune"] = "tuned"
+    scoring: Scoring = "standard"
     seeds: tuple[int, ...] = (0,)
     learning_rates: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
     weight_decays: tuple[float, ...] = (0.0, 1e-4, 1e-2)
     validation: float = 0.2
+    sets: tuple[HeadOptimizer, ...] = (
+        HeadOptimizer(optimizer="adam", learning_rate=1e-4),
+        HeadOptimizer(optimizer="adam", learning_rate=3e-4),
+        HeadOptimizer(optimizer="adam", learning_rate=1e-3),
+        HeadOptimizer(optimizer="sgd", learning_rate=1e-2),
+    )
+    reference: str = ""
+    chosen: HeadOptimizer | None = None
+    neighbours: int = 20
+    temperature: float = 0.07
+    shots: int = 5
+    draws: int = 10
+    encoder_rate: float = 0.1
     resamples: int = 1000
     level: float = 0.95
 

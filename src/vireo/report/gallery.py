@@ -5,7 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vireo.report.pictures import class_colour, colour_depth, colour_mask, data_uri, depth_range
+from vireo.report.pictures import (
+    class_colour,
+    colour_depth,
+    colour_flow,
+    colour_mask,
+    data_uri,
+    depth_range,
+    longest_flow,
+)
 from vireo.report.words import DASH
 
 MOST_EXAMPLES = 4
@@ -90,6 +98,9 @@ def _line(task: str, index: int, answers: Mapping[str, Arrays], names: Names) ->
 def _answer(alt: str, value: Answer, truth: Answer, names: Names) -> Tile:
     if isinstance(value, np.generic) or isinstance(truth, np.generic):
         return Tile(alt, text=_named(int(value), names))
+    if truth.ndim == 3:
+        flow = colour_flow(value.astype(np.float32), longest_flow(truth))
+        return Tile(alt, uri=data_uri(flow))
     if np.issubdtype(truth.dtype, np.floating):
         low, high = depth_range(truth)
         return Tile(alt, uri=data_uri(colour_depth(value.astype(np.float32), low, high)))
@@ -121,6 +132,12 @@ def _legend(answers: Mapping[str, Arrays], names: Names) -> tuple[tuple[str, str
 def _note(truth: np.ndarray, names: Names) -> str:
     if truth.ndim == 1:
         return ("" if names else "Class codes. ") + "Green is right, red is wrong."
+    if truth.ndim == 4:
+        lengths = ", ".join(f"{longest_flow(image):.1f} px" for image in truth[:MOST_EXAMPLES])
+        return (
+            "Colour is the direction of motion, strength its length; one scale a row, by the "
+            f"longest true motion ({lengths}). White: none. Grey: unknown."
+        )
     if np.issubdtype(truth.dtype, np.floating):
         ranges = [depth_range(image) for image in truth[:MOST_EXAMPLES]]
         spans = ", ".join(f"{low:.1f} to {high:.1f} m" for low, high in ranges)

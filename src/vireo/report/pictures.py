@@ -1,4 +1,4 @@
-"""Arrays to pictures inside the page: photographs, masks in a fixed palette, depth in viridis."""
+"""Arrays to pictures inside the page: photographs, masks by palette, depth in viridis, flow."""
 
 import base64
 import io
@@ -57,6 +57,27 @@ def colour_depth(depth: Float[np.ndarray, "height width"], low: float, high: flo
     pixels: np.ndarray = colormaps["viridis"](share, bytes=True)[..., :3].copy()
     pixels[~valid] = NOTHING
     return pixels
+
+
+def colour_flow(flow: Float[np.ndarray, "2 height width"], longest: float) -> Pixels:
+    """Colour flow: hue is the direction, saturation the length up to `longest`; invalid is grey."""
+    from matplotlib.colors import hsv_to_rgb
+
+    valid = np.isfinite(flow).all(0)
+    u, v = np.where(valid, flow, 0).astype(np.float64)
+    hue = np.arctan2(v, u) / (2 * np.pi) % 1
+    share = np.clip(np.hypot(u, v) / max(longest, 1e-9), 0, 1)
+    colours = hsv_to_rgb(np.stack([hue, share, np.ones_like(share)], axis=-1))
+    pixels: np.ndarray = np.rint(colours * 255).astype(np.uint8)
+    pixels[~valid] = NOTHING
+    return pixels
+
+
+def longest_flow(truth: Float[np.ndarray, "2 height width"]) -> float:
+    """Return the scale that truth and predictions share: the longest true flow, in pixels."""
+    lengths = np.hypot(truth[0], truth[1])
+    valid = lengths[np.isfinite(lengths)]
+    return float(valid.max()) if valid.size else 1.0
 
 
 def depth_range(truth: Float[np.ndarray, "height width"]) -> tuple[float, float]:

@@ -4,12 +4,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vireo.digest import digest
 from vireo.errors import StoreError
 from vireo.files import read_json, write_json
-from vireo.records import EncoderSpec, StudyPlan, Task
+from vireo.records import EncoderSpec, PretrainSettings, StudyPlan, Task
 from vireo.store.folder import StudyFolder
 from vireo.study.plan import encoder_names
 
@@ -41,9 +40,11 @@ class Cell:
 def plan_cells(plan: StudyPlan) -> list[Cell]:
     """Return all cells in the order they run: pre-training first, then encoder by encoder.
 
-    An encoder's tasks are neighbours, so that it is opened once.
+    An encoder's tasks are neighbours, so that it is opened once. The reference encoder's come
+    first: the others wait for what it chooses.
     """
-    probes = [Cell(name, task.name) for name in encoder_names(plan) for task in plan.tasks]
+    names = sorted(encoder_names(plan), key=lambda name: name != plan.probe.reference)
+    probes = [Cell(name, task.name) for name in names for task in plan.tasks]
     return [*map(Cell, plan.pretrain), *probes]
 
 
@@ -73,10 +74,16 @@ def encoder_spec(plan: StudyPlan, folder: StudyFolder, name: str) -> EncoderSpec
 
 def identity(plan: StudyPlan, cell: Cell) -> str:
     """Return the digest of what the plan says of `cell`: unchanged means its rows may be kept."""
-    made_by: Any = plan.pretrain.get(cell.encoder)
-    if made_by is None:
-        made_by = next(spec for spec in plan.encoders if spec.name == cell.encoder)
-    return digest(made_by, task_of(plan, cell), plan.probe)
+    reference = plan.probe.reference
+    chosen_by = [_made_by(plan, reference)] if reference else []
+    return digest(_made_by(plan, cell.encoder), task_of(plan, cell), plan.probe, *chosen_by)
+
+
+def _made_by(plan: StudyPlan, name: str) -> PretrainSettings | EncoderSpec:
+    """Return what the plan says of an encoder."""
+    if name in plan.pretrain:
+        return plan.pretrain[name]
+    return next(spec for spec in plan.encoders if spec.name == name)
 
 
 class CellIndex:

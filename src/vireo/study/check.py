@@ -5,7 +5,7 @@ from functools import partial
 from typing import TypeVar
 
 from vireo.errors import VireoError
-from vireo.records import EncoderCard, EncoderSpec, PretrainSettings, StudyPlan, Task
+from vireo.records import EncoderCard, EncoderSpec, PretrainSettings, ProbeSettings, StudyPlan, Task
 from vireo.records.reading import refuse
 
 Value = TypeVar("Value")
@@ -30,7 +30,7 @@ def check_plan(plan: StudyPlan) -> None:
     ]
     card = next((card for card in cards if card is not None), None)
     for task in plan.tasks:
-        mistakes += _task(task, card)
+        mistakes += _task(task, card, plan.probe)
     refuse(f"The study '{plan.name}'", list(dict.fromkeys(mistakes)))
 
 
@@ -49,7 +49,7 @@ def check_run(settings: PretrainSettings) -> EncoderCard:
     return build(settings.architecture, seed=settings.seed, input_size=size).card
 
 
-def _task(task: Task, card: EncoderCard | None) -> list[str]:
+def _task(task: Task, card: EncoderCard | None, settings: ProbeSettings) -> list[str]:
     """Check a task on one encoder; its images and labels are the same for all."""
     from vireo.data import open_split
     from vireo.probe import validate
@@ -57,7 +57,7 @@ def _task(task: Task, card: EncoderCard | None) -> list[str]:
     mistakes: list[str] = []
     where = f"task '{task.name}'"
     if card is not None:
-        _attempt(where, mistakes, partial(validate, card, task))
+        _attempt(where, mistakes, partial(validate, card, task, settings))
     else:
         _attempt(where, mistakes, partial(open_split, task.dataset, "test"))
     return mistakes

@@ -15,8 +15,17 @@ from vireo.digest import plain
 from vireo.errors import SettingError, VireoError
 from vireo.records import EncoderSpec, PretrainSettings, StudyPlan, Task
 from vireo.records.reading import read_record, refuse
+from vireo.study.reference import is_chosen_by_one
 
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+_MERGED: dict[str, tuple[type, str]] = {
+    "recipe": (str, "text"),
+    "method": (str, "a method's name"),
+    "batch_size": (int, "a whole number"),
+    "options": (dict, "a table"),
+    "optimizer": (dict, "a table"),
+}
+"""What following a recipe reads of a table, before the table's types are checked."""
 _FOLDER_RULE = "names a folder: letters, digits, . _ + - only, 64 at most"
 
 
@@ -30,11 +39,10 @@ def read_plan(path: Path) -> StudyPlan:
         SettingError: the file is missing or not TOML, or has mistakes; all of them are listed.
     """
     values = _toml(path)
+    refuse(str(path), _follow_recipes(values.get("pretrain"), path.parent))
     tasks, mistakes = _tasks(values.pop("tasks", None), path.parent)
-    mistakes += _follow_recipes(values.get("pretrain"), path.parent)
-    refuse(str(path), mistakes)
     plan, found = read_record(StudyPlan, {**values, "tasks": []})
-    mistakes = found
+    mistakes += found
     if plan is not None:
         plan = dataclasses.replace(
             plan, tasks=tuple(tasks), encoders=tuple(map(_named, plan.encoders))
@@ -62,9 +70,11 @@ def check_names(plan: StudyPlan) -> None:
 def _toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise SettingError(f"A study is a TOML file; {path} does not exist.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise SettingError(
+            f"A study is a TOML file; {path} cannot be read: {error.strerror}."
+        ) from error
+    except (ValueError, RecursionError) as error:  # the former also for a number of 5000 digits
         raise SettingError(f"{path} is not valid TOML: {error}.") from error
 
 
@@ -88,12 +98,16 @@ def _follow_recipes(tables: Any, folder: Path) -> list[str]:
     for name, table in tables.items() if isinstance(tables, dict) else ():
         if not isinstance(table, dict) or "recipe" not in table:
             continue
+        wrong = [
+            f"pretrain.{name}.{key} should be {words}; got {table.get(key)!r}"
+            for key, (kind, words) in _MERGED.items()
+            if (key in table or key == "method") and not isinstance(table.get(key), kind)
+        ]
         try:
-            tables[name] = _recipe_facts(table, folder)
+            tables[name] = table if wrong else _recipe_facts(table, folder)
         except VireoError as error:
-            mistakes.append(f"pretrain.{name}: {error}")
-        except (TypeError, ValueError) as error:
-            mistakes.append(f"pretrain.{name}: a setting is of the wrong kind ({error})")
+            wrong = [f"pretrain.{name}: {error}"]
+        mistakes += wrong
     return mistakes
 
 
@@ -101,9 +115,8 @@ def _recipe_facts(table: dict[str, Any], folder: Path) -> dict[str, Any]:
     from vireo.pretrain.recipes import KINDS, find_recipe
 
     changes = {key: value for key, value in table.items() if key != "recipe"}
-    recipe = str(table["recipe"])
-    recipe = recipe if recipe in KINDS else str(folder / recipe)
-    facts = find_recipe(recipe, str(changes.get("method", ""))).facts(changes)
+    recipe = table["recipe"] if table["recipe"] in KINDS else str(folder / table["recipe"])
+    facts = find_recipe(recipe, changes["method"]).facts(changes)
     return facts | {"optimizer": facts["optimizer"] and plain(facts["optimizer"])}
 
 
@@ -133,7 +146,20 @@ def _names(plan: StudyPlan) -> list[str]:
     ]
     if not plan.probe.seeds:
         found.append("probe.seeds is empty; give at least one")
-    return found
+    return found + _reference(plan, names)
+
+
+def _reference(plan: StudyPlan, names: list[str]) -> list[str]:
+    """Check that the encoder that chooses for all is named where it is needed, and only there."""
+    reference = plan.probe.reference
+    if reference and plan.probe.protocol != "reference":
+        return [f"probe.reference is for protocol 'reference'; got '{plan.probe.protocol}'"]
+    if reference and reference not in names:
+        return [unknown(reference, names, "reference encoder")]
+    if is_chosen_by_one(plan) and not reference:
+        known = ", ".join(names)
+        return [f"probe.reference is empty: name the encoder that chooses for all ({known})"]
+    return []
 
 
 def _twice(plan: StudyPlan) -> list[tuple[str, str]]:

@@ -13,13 +13,14 @@ import pandas as pd
 
 from vireo.catalog import resolve
 from vireo.console import say, warn
-from vireo.digest import plain
+from vireo.digest import digest, plain
 from vireo.files import lock, write_json
 from vireo.records import StudyPlan
 from vireo.store.folder import StudyFolder
 from vireo.study import ENGINES
 from vireo.study.cells import Cell, CellIndex, plan_cells
 from vireo.study.check import check_plan
+from vireo.study.reference import agreement
 from vireo.study.work import Outcome, Worker
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ def run_study(
         write_json(folder.classes, class_names(plan))
         shutil.rmtree(folder.errors, ignore_errors=True)
         _run_cells(worker, engine)
-        return _rows(worker)
+        table = _rows(worker)
+        _tell_choices(plan, folder, set(table["digest"]))
+        return table
 
 
 def class_names(plan: StudyPlan) -> dict[str, list[str]]:
@@ -157,6 +160,16 @@ def _tell(outcomes: Sequence[Outcome], folder: StudyFolder) -> None:
     say(f"{computed} cells computed, {there} were there already, {len(failed)} failed.")
     for outcome in failed:
         warn(f"{outcome.cell.name}: {outcome.error} ({folder.errors / outcome.cell.file_name})")
+
+
+def _tell_choices(plan: StudyPlan, folder: StudyFolder, digests: set[str]) -> None:
+    """Say whether the reference encoder's choices would have been the others' own."""
+    from vireo.store.results import ResultStore
+
+    if plan.probe.protocol == "reference":
+        rows = ResultStore(folder.results).rows()
+        if said := agreement(row for row in rows if digest(row.key) in digests):
+            say(said)
 
 
 def _rows(worker: Worker) -> pd.DataFrame:

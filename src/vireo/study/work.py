@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from vireo.digest import digest
 from vireo.errors import TrainingError, VireoError
 from vireo.files import write_bytes
-from vireo.records import StudyPlan
+from vireo.records import ProbeSettings, StudyPlan
 from vireo.store.folder import StudyFolder
 from vireo.store.results import ResultStore
 from vireo.study.cells import Cell, encoder_spec, run_folder, task_of
+from vireo.study.reference import known_settings, settings_of
 
 if TYPE_CHECKING:
     from vireo.devices import Compute
@@ -43,12 +44,16 @@ class Worker:
         folder: where it is kept.
         compute: where to compute.
         workers: processes that load images.
+
+    Attributes:
+        settings: of tasks whose reference encoder has chosen, by the task's name.
     """
 
     def __init__(
         self, plan: StudyPlan, folder: StudyFolder, compute: "Compute", workers: int = 0
     ) -> None:
         self.plan, self.folder, self.compute, self.workers = plan, folder, compute, workers
+        self.settings: dict[str, ProbeSettings] = {}
         self._open: tuple[str, Encoder] | None = None
 
     def attempt(self, cell: Cell) -> Outcome:
@@ -67,11 +72,15 @@ class Worker:
 
     def is_done(self, cell: Cell) -> bool:
         """Say whether all of `cell` is on disk; rows are named by weights, so this opens them."""
-        if cell.encoder in self.plan.pretrain:
-            finished = self._finished(cell.encoder)
-            if cell.is_pretraining or not finished:
-                return finished
-        return self._is_here(cell.encoder) and not self._missing(cell)[1]
+        if cell.is_pretraining:
+            return self._finished(cell.encoder)
+        return self.can_open(cell.encoder) and not self._missing(cell)[1]
+
+    def can_open(self, name: str) -> bool:
+        """Say whether an encoder has its weights here: pre-trained, or fetched."""
+        if name in self.plan.pretrain:
+            return self._finished(name)
+        return self._is_here(name)
 
     def _run(self, cell: Cell) -> tuple[tuple[str, ...], bool]:
         return ((), self._pretrain(cell)) if cell.is_pretraining else self._probe(cell)
@@ -89,12 +98,13 @@ class Worker:
     def _probe(self, cell: Cell) -> tuple[tuple[str, ...], bool]:
         from vireo.probe import probe
 
+        settings = settings_of(self, cell.task)
         rows, missing = self._missing(cell)
         if missing:
             probe(
                 self.encoder(cell.encoder),
                 task_of(self.plan, cell),
-                self.plan.probe,
+                settings,
                 store=self.folder.root,
                 compute=self.compute,
                 workers=self.workers,
@@ -105,8 +115,11 @@ class Worker:
         """Return the digests of the cell's rows, and whether one of them is missing."""
         from vireo.probe import row_keys
 
+        settings = known_settings(self, cell.task)
+        if settings is None:
+            return (), True
         store = ResultStore(self.folder.results)
-        keys = row_keys(self.encoder(cell.encoder), task_of(self.plan, cell), self.plan.probe)
+        keys = row_keys(self.encoder(cell.encoder), task_of(self.plan, cell), settings)
         return tuple(map(digest, keys)), not all(map(store.has, keys))
 
     def encoder(self, name: str) -> "Encoder":

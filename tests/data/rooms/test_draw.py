@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import chi2_contingency
 
 from vireo.data.rooms.draw import draw_scene, footprint_radius
-from vireo.data.rooms.frames import frames_in_view
+from vireo.data.rooms.facts import facts_of
 from vireo.data.rooms.world import SHAPES, TEXTURES, RoomsSettings
 from vireo.errors import SettingError
 
@@ -75,14 +75,14 @@ def test_neither_colour_nor_texture_gives_the_shape_away(scenes):
 
 def test_labels_are_balanced_and_frames_are_not_flat():
     settings = RoomsSettings(size=32, samples=1)
-    frames = frames_in_view(settings, "train", range(300))
+    frames = facts_of(settings, "train", range(300))
     shares = np.bincount(frames["count"], minlength=7) / 300
     assert shares[0] == 0
     assert len(shares) == 7
     assert shares[1:].min() > 0.03
     assert shares.max() < 0.35
     assert (np.bincount(frames["nearest"], minlength=3) / 300).min() > 0.2
-    assert frames["image"].std((1, 2, 3)).min() > 8
+    assert frames["image"].std((1, 2, 3, 4)).min() > 8
     assert 0.2 < frames["walkable"].mean() < 0.6
     assert 0.03 < (frames["instances"] > 0).mean() < 0.3
     assert frames["depth"].min() > 0.3
@@ -90,11 +90,11 @@ def test_labels_are_balanced_and_frames_are_not_flat():
 
 def test_a_frame_without_an_object_is_drawn_again():
     settings = RoomsSettings(size=16, samples=1, max_objects=1, visible=0.02)
-    frames = frames_in_view(settings, "train", range(24))
+    frames = facts_of(settings, "train", range(24))
     assert frames["attempt"].max() > 0
     assert frames["count"].tolist() == [1] * 24
     again = int(frames["attempt"].argmax())
-    alone = frames_in_view(settings, "train", range(again, again + 1))
+    alone = facts_of(settings, "train", range(again, again + 1))
     assert all(np.array_equal(alone[name][0], frames[name][again]) for name in frames)
 
 
@@ -109,10 +109,43 @@ def test_settings_bound_what_is_drawn():
     assert used == {"dots", "plain"}
 
 
+def test_a_studio_is_grey_with_objects_of_one_bright_colour():
+    settings = RoomsSettings(style="studio", clutter=0)
+    for world, _ in (draw_scene(settings, "train", index) for index in range(20)):
+        assert not world.panels
+        assert all(len({*face.colours[0], *face.colours[1]}) == 1 for face in world.faces)
+        for solid in world.solids:
+            first, second = solid.surface.colours
+            assert first == second
+            assert math.sqrt(min(first)) <= 0.4 * math.sqrt(max(first)) + 1e-9
+
+
+def test_light_object_size_and_reach_are_settings():
+    """The draws stay the same: only what the setting names changes."""
+    usual, _ = draw_scene(RoomsSettings(), "train", 3)
+    dusk, _ = draw_scene(RoomsSettings(brightness=0.25, tint=0.0), "train", 3)
+    assert dusk.ambient == pytest.approx(usual.ambient / 4)
+    assert dusk.solids == usual.solids
+    for lamp, dim in zip(usual.lights, dusk.lights, strict=True):
+        assert dim.position == lamp.position
+        assert dim.colour == pytest.approx([lamp.colour[1] / 4] * 3)
+    large, camera = draw_scene(RoomsSettings(object_size=1.5, reach=3.0), "train", 3)
+    assert large.solids[0].shape == usual.solids[0].shape
+    assert large.solids[0].half == pytest.approx([1.5 * side for side in usual.solids[0].half])
+    assert math.dist(large.solids[0].centre[:2], camera.position[:2]) <= 3.0
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [
         ("size", 4),
+        ("sequence", "film"),
+        ("camera", "drone"),
+        ("style", "baroque"),
+        ("object_size", 2.0),
+        ("reach", 1.0),
+        ("brightness", 0.0),
+        ("tint", -1.0),
         ("min_objects", 0),
         ("min_objects", 7),
         ("max_objects", 33),
@@ -131,7 +164,7 @@ def test_impossible_settings_are_refused(option, value):
 
 
 def test_settings_that_never_show_an_object_are_an_error(monkeypatch):
-    monkeypatch.setattr("vireo.data.rooms.frames._MOST_ATTEMPTS", 1)
+    monkeypatch.setattr("vireo.data.rooms.facts._MOST_ATTEMPTS", 1)
     settings = RoomsSettings(size=16, samples=1, max_objects=1, visible=0.05)
     with pytest.raises(SettingError, match="lower visible"):
-        frames_in_view(settings, "train", range(8))
+        facts_of(settings, "train", range(8))

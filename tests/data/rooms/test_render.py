@@ -6,6 +6,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from tests.oracles.rooms import (
+    outline,
+    pixel_ray,
+    rotation,
+    surface_distance,
+    surface_inside,
+    trace,
+)
 
 from vireo.data.rooms import textures
 from vireo.data.rooms.draw import draw_scene
@@ -29,81 +37,6 @@ def rendered(scenes):
     return render(*zip(*scenes, strict=True), SETTINGS)
 
 
-def rotation(angle, axis):
-    """Rodrigues' formula."""
-    x, y, z = axis
-    K = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + math.sin(angle) * K + (1 - math.cos(angle)) * K @ K
-
-
-def pixel_ray(camera, row, column, size=SIZE):
-    """The ray through a pixel's centre, one metre along the axis: turned from looking along x."""
-    focal = size / 2 / math.tan(camera.field_of_view / 2)
-    ray = np.array([1.0, (size / 2 - column - 0.5) / focal, (size / 2 - row - 0.5) / focal])
-    return rotation(camera.yaw, (0, 0, 1)) @ rotation(-camera.pitch, (0, 1, 0)) @ ray
-
-
-def hit_planes(origin, ray, half):
-    """Every crossing of the six face planes of a box that lies on the box."""
-    hits = []
-    for axis in range(3):
-        for side in (-half[axis], half[axis]):
-            if ray[axis] != 0:
-                t = (side - origin[axis]) / ray[axis]
-                point = origin + t * ray
-                if all(abs(point[k]) <= half[k] + 1e-12 for k in range(3) if k != axis):
-                    hits.append((t, np.eye(3)[axis] * np.sign(side)))
-    return hits
-
-
-def hit_sphere(origin, ray, half):
-    """By the foot of the perpendicular from the centre."""
-    unit = ray / np.linalg.norm(ray)
-    foot = origin - (origin @ unit) * unit
-    if np.linalg.norm(foot) > half[0]:
-        return []
-    chord = math.sqrt(half[0] ** 2 - foot @ foot)
-    ts = [(-(origin @ unit) + sign * chord) / np.linalg.norm(ray) for sign in (-1, 1)]
-    return [(t, (origin + t * ray) / half[0]) for t in ts]
-
-
-def hit_cylinder(origin, ray, half):
-    hits = []
-    roots = np.roots(
-        [ray[:2] @ ray[:2], 2 * origin[:2] @ ray[:2], origin[:2] @ origin[:2] - half[0] ** 2]
-    )
-    for t in roots[np.isreal(roots)].real:
-        point = origin + t * ray
-        if abs(point[2]) <= half[2]:
-            hits.append((t, np.array([point[0], point[1], 0]) / half[0]))
-    for side in (-half[2], half[2]):
-        t = (side - origin[2]) / ray[2]
-        if np.hypot(*(origin + t * ray)[:2]) <= half[0]:
-            hits.append((t, np.array([0, 0, np.sign(side)])))
-    return hits
-
-
-HITS = {"box": hit_planes, "sphere": hit_sphere, "cylinder": hit_cylinder}
-
-
-def trace(world, origin, ray):
-    """Return t, instance and outward normal of the first hit."""
-    middle = np.array(world.extent) / 2
-    t, normal = min(
-        (hit for hit in hit_planes(origin - middle, ray, middle) if hit[0] > 0),
-        key=lambda hit: hit[0],
-    )
-    best = (t, 0, -normal)
-    for number, solid in enumerate(world.solids, start=1):
-        turn = rotation(solid.yaw, (0, 0, 1))
-        for t, normal in HITS[solid.shape](
-            turn.T @ (origin - np.array(solid.centre)), turn.T @ ray, solid.half
-        ):
-            if 0 < t < best[0]:
-                best = (t, number, turn @ normal)
-    return best
-
-
 def each_pixel(size=SIZE):
     return [(row, column) for row in range(size) for column in range(size)]
 
@@ -111,7 +44,9 @@ def each_pixel(size=SIZE):
 def test_depth_and_instances_equal_the_naive_renderer(scenes, rendered):
     for frame, (world, camera) in enumerate(scenes):
         for row, column in each_pixel():
-            t, number, _ = trace(world, np.array(camera.position), pixel_ray(camera, row, column))
+            t, number, _ = trace(
+                world, np.array(camera.position), pixel_ray(camera, row, column, SIZE)
+            )
             assert rendered.instances[frame, row, column] == number
             assert rendered.depth[frame, row, column].item() == pytest.approx(t, abs=2e-6)
 
@@ -123,18 +58,6 @@ def test_depth_is_along_the_optical_axis(scenes, rendered):
     points = unproject(rendered.depth[:1], pack_cameras([camera]))[0].numpy()
     along = np.einsum("chw,c->hw", points - np.array(camera.position)[:, None, None], forward)
     np.testing.assert_allclose(along, rendered.depth[0], atol=1e-6)
-
-
-def surface_distance(solid, point):
-    """Distance of a point from a solid's surface (signed-distance formulas)."""
-    x, y, z = rotation(solid.yaw, (0, 0, 1)).T @ (point - np.array(solid.centre))
-    if solid.shape == "sphere":
-        return abs(math.hypot(x, y, z) - solid.half[0])
-    if solid.shape == "cylinder":
-        q = np.array([math.hypot(x, y) - solid.half[0], abs(z) - solid.half[2]])
-    else:
-        q = np.abs([x, y, z]) - np.array(solid.half)
-    return abs(np.linalg.norm(np.maximum(q, 0)) + min(q.max(), 0))
 
 
 def test_depth_reprojects_onto_the_surface_of_its_instance(scenes, rendered):
@@ -168,23 +91,6 @@ def test_surface_codes_follow_from_instances_and_points(scenes, rendered):
             assert SURFACES[rendered.mask[frame, row, column]] == name
 
 
-def outline(solid, number=720):
-    """Points around an object's footprint."""
-    if solid.shape == "box":
-        a, b = solid.half[:2]
-        s = np.linspace(-1, 1, number // 4)
-        one = np.ones_like(s)
-        xs, ys = (
-            np.concatenate((a * s, a * s, a * one, -a * one)),
-            np.concatenate((b * one, -b * one, b * s, b * s)),
-        )
-    else:
-        angle = np.linspace(0, 2 * math.pi, number)
-        xs, ys = solid.half[0] * np.cos(angle), solid.half[0] * np.sin(angle)
-    around = rotation(solid.yaw, (0, 0, 1))[:2, :2] @ np.stack((xs, ys))
-    return around.T + np.array(solid.centre[:2])
-
-
 def test_walkable_is_floor_that_keeps_clear_of_everything(scenes, rendered):
     points = unproject(rendered.depth, pack_cameras([camera for _, camera in scenes])).numpy()
     both = set()
@@ -205,14 +111,6 @@ def test_walkable_is_floor_that_keeps_clear_of_everything(scenes, rendered):
                 assert walkable == (not inside and free > SETTINGS.clearance)
                 both.add(walkable)
     assert both == {False, True}
-
-
-def surface_inside(solid, place):
-    """Whether a floor point lies under an object (under a sphere's overhang, say)."""
-    x, y = rotation(solid.yaw, (0, 0, 1))[:2, :2].T @ (np.array(place) - solid.centre[:2])
-    if solid.shape == "box":
-        return abs(x) < solid.half[0] and abs(y) < solid.half[1]
-    return math.hypot(x, y) < solid.half[0]
 
 
 def test_count_and_nearest_follow_from_instances_and_depth(scenes, rendered):
@@ -261,7 +159,7 @@ def test_colours_are_lamberts_law_with_shadows():
     image = render([world], [camera], settings).image[0].numpy()
     origin, errors, shadowed, on_panels = np.array(camera.position), [], 0, 0
     for row, column in each_pixel():
-        ray = pixel_ray(camera, row, column)
+        ray = pixel_ray(camera, row, column, SIZE)
         t, number, normal = trace(world, origin, ray)
         point = origin + t * ray
         light = world.ambient * (0.8 + 0.2 * normal[2]) * np.ones(3)
@@ -312,7 +210,7 @@ def test_textures_lie_on_surfaces_as_defined(scenes, monkeypatch):
     for frame, (world, camera) in enumerate(scenes):
         origin = np.array(camera.position)
         for pixel, (row, column) in enumerate(each_pixel()):
-            ray = pixel_ray(camera, row, column)
+            ray = pixel_ray(camera, row, column, SIZE)
             t, number, normal = trace(world, origin, ray)
             surface = painted(world, origin + t * ray, number, normal)
             assert TEXTURES[codes[frame, pixel]] == surface.texture
@@ -366,7 +264,7 @@ def test_two_poses_of_a_world_agree(scenes, rendered):
     assert visible.double().mean() > 0.8
     assert torch.equal(slot[0][visible], rendered.instances[1].flatten()[visible].long())
     row, column = 7, 8
-    ray = pixel_ray(moved, places[0, 1, row, column] - 0.5, places[0, 0, row, column] - 0.5)
+    ray = pixel_ray(moved, places[0, 1, row, column] - 0.5, places[0, 0, row, column] - 0.5, SIZE)
     expected = points[0, :, row, column].numpy() - np.array(moved.position)
     np.testing.assert_allclose(ray * depth[0, row, column].item(), expected, atol=1e-9)
 

@@ -7,12 +7,14 @@ import pytest
 import torch
 from PIL import Image
 
-from vireo.data.datasets.rooms import CARD, SPEC
-from vireo.data.rooms import frames
+from vireo.data import dataset_card, find_dataset
+from vireo.data.datasets import DATASETS
+from vireo.data.rooms import facts, frames
+from vireo.data.rooms.body import steps_ahead
 from vireo.data.rooms.render import render
 from vireo.data.rooms.sheet import contact_sheet
 from vireo.data.rooms.source import RoomsSource, make_rooms, read_card
-from vireo.data.rooms.world import SURFACES, RoomsSettings
+from vireo.data.rooms.world import SURFACES, TEXTURES, RoomsSettings
 from vireo.errors import DataError, SettingError, StoreError
 from vireo.files import read_json, write_json
 
@@ -34,7 +36,7 @@ def test_targets_have_their_kinds(source):
     assert (image.shape, image.dtype) == ((16, 16, 3), np.uint8)
     for name in source.targets:
         value = source.target(2, name)
-        if name in ("count", "nearest"):
+        if name in ("count", "nearest", "steps", "texture"):
             assert type(value) is int
         else:
             kind = np.float32 if name == "depth" else np.uint8
@@ -61,22 +63,22 @@ def test_an_unknown_target_is_named(source):
 
 def test_a_scene_renders_to_its_frame(source):
     for index in range(len(source)):
-        world, camera = source.scene(index)
-        again = render([world], [camera], RoomsSettings(**SMALL))
+        shot = source.shot(index)
+        again = render([shot.world], shot.cameras, RoomsSettings(**SMALL))
         np.testing.assert_array_equal(again.image[0], source.frames(index)[0])
         np.testing.assert_array_equal(again.depth[0], source.target(index, "depth"))
 
 
 def test_frames_are_rendered_once(tmp_path, monkeypatch):
     first = small(tmp_path)
-    monkeypatch.setattr(frames, "render", None)
+    monkeypatch.setattr(facts, "render", None)
     again = small(tmp_path)
     assert again.digest == first.digest
     np.testing.assert_array_equal(again.frames(5)[0], first.frames(5)[0])
 
 
 def test_a_failed_rendering_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(frames, "render", None)
+    monkeypatch.setattr(facts, "render", None)
     with pytest.raises(TypeError):
         small(tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -126,7 +128,7 @@ def test_a_missing_file_is_found(tmp_path):
 
 def test_two_that_render_at_once_do_not_disturb_each_other(tmp_path, monkeypatch, source):
     """While the first renders, a second finishes: the first takes what is there."""
-    original, calls = frames.frames_in_view, []
+    original, calls = frames.facts_of, []
 
     def interrupted(*arguments):
         calls.append(1)
@@ -134,7 +136,7 @@ def test_two_that_render_at_once_do_not_disturb_each_other(tmp_path, monkeypatch
             small(tmp_path)
         return original(*arguments)
 
-    monkeypatch.setattr(frames, "frames_in_view", interrupted)
+    monkeypatch.setattr(frames, "facts_of", interrupted)
     first = small(tmp_path)
     assert len(calls) == 2
     np.testing.assert_array_equal(first.frames(0)[0], source.frames(0)[0])
@@ -142,7 +144,7 @@ def test_two_that_render_at_once_do_not_disturb_each_other(tmp_path, monkeypatch
 
 
 def test_batches_do_not_show(tmp_path, monkeypatch, source):
-    monkeypatch.setattr(frames, "_RAYS", 2 * 16 * 16)
+    monkeypatch.setattr(facts, "_RAYS", 2 * 16 * 16)
     batched = small(tmp_path)
     for index in range(6):
         np.testing.assert_array_equal(batched.frames(index)[0], source.frames(index)[0])
@@ -150,7 +152,7 @@ def test_batches_do_not_show(tmp_path, monkeypatch, source):
 
 
 def test_threads_do_not_show_and_torch_keeps_its_own(tmp_path, monkeypatch, source):
-    monkeypatch.setattr(frames, "_RAYS", 16 * 16)
+    monkeypatch.setattr(facts, "_RAYS", 16 * 16)
     torch.set_num_threads(3)
     try:
         threaded = small(tmp_path)
@@ -202,7 +204,7 @@ def test_a_made_folder_is_read_by_its_name_alone(tmp_path, source, monkeypatch):
     card = read_card(folder)
     assert card.images == {"train": 6, "test": 2}
     assert card.settings == RoomsSettings(**SMALL)
-    monkeypatch.setattr(frames, "render", None)
+    monkeypatch.setattr(facts, "render", None)
     train, test = (RoomsSource(root=str(folder), split=split) for split in ("train", "test"))
     assert (len(train), len(test)) == (6, 2)
     assert train.digest == source.digest
@@ -256,8 +258,71 @@ def test_a_contact_sheet_shows_frames(tmp_path, source):
     np.testing.assert_array_equal(shown, source.frames(2)[0])
 
 
-def test_the_dataset_and_its_card_agree(tmp_path):
-    assert {name: options["images"] for name, options in SPEC.splits.items()} == dict(CARD.splits)
-    for options in SPEC.splits.values():
-        one = RoomsSource(root=str(tmp_path), **{**options, "images": 1, **SMALL})
-        assert len(one) == 1
+@pytest.mark.parametrize("name", [name for name in DATASETS if name.startswith("rooms")])
+def test_a_dataset_and_its_card_agree(name, tmp_path):
+    spec, card = find_dataset(name), dataset_card(name)
+    assert {split: options["images"] for split, options in spec.splits.items()} == card.splits
+    assert spec.name == card.name == name
+    options = {**spec.options, **spec.splits["test"], "images": 2, **SMALL}
+    one = RoomsSource(root=str(tmp_path), **options)
+    assert len(one) == 2
+    assert one.class_names == card.class_names
+    values = [one.target(1, target) for target in one.targets]
+    assert len(values) > 0
+    path = contact_sheet(one, tmp_path / "sheet.png")
+    with Image.open(path) as sheet:
+        assert sheet.height == 2 * 132
+
+
+@pytest.fixture(scope="module")
+def sequences(tmp_path_factory):
+    root = tmp_path_factory.mktemp("sequences")
+    return {kind: small(root, sequence=kind, images=3) for kind in ("flow", "egomotion", "clip")}
+
+
+def test_sequences_are_the_renderings_of_their_cameras(sequences):
+    for kind, number in {"flow": 2, "egomotion": 2, "clip": 6}.items():
+        source = sequences[kind]
+        for index in range(3):
+            shot, images = source.shot(index), source.frames(index)
+            assert len(images) == len(shot.cameras) == number
+            again = render([shot.world] * number, shot.cameras, RoomsSettings(**SMALL)).image
+            np.testing.assert_array_equal(np.stack(images), again)
+
+
+def test_sequences_have_their_targets(sequences):
+    flow = sequences["flow"].target(0, "flow")
+    assert (flow.shape, flow.dtype) == ((2, 16, 16), np.float32)
+    np.testing.assert_array_equal(np.isnan(flow[0]), np.isnan(flow[1]))
+    assert np.isfinite(flow).any()
+    for kind in ("egomotion", "clip"):
+        source = sequences[kind]
+        for index in range(3):
+            code = source.target(index, "class")
+            assert type(code) is int
+            assert code == source.shot(index).action
+            assert code < len(source.class_names)
+    assert sequences["flow"].class_names == ()
+
+
+def test_steps_and_texture_follow_from_the_world(source):
+    for index in range(len(source)):
+        shot = source.shot(index)
+        assert source.target(index, "steps") == steps_ahead(shot.world, shot.cameras[0])
+        assert TEXTURES[source.target(index, "texture")] == shot.world.faces[4].texture
+
+
+def test_a_camera_before_a_wall_may_show_no_object(tmp_path):
+    source = small(tmp_path, camera="approach", images=16, size=8)
+    assert "nearest" not in source.targets
+    assert min(source.target(index, "count") for index in range(16)) == 0
+    with pytest.raises(DataError, match="nearest"):
+        source.target(0, "nearest")
+
+
+def test_only_what_is_asked_for_is_rendered(tmp_path):
+    small(tmp_path, images=1)
+    small(tmp_path, images=1, sequence="flow")
+    found = {folder: {path.stem for path in folder.glob("*.npy")} for folder in tmp_path.iterdir()}
+    assert sorted(len(names) for names in found.values()) == [2, 10]
+    assert {"image", "flow"} in found.values()

@@ -11,9 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests import miniatures
 
 from vireo.catalog import resolve
 from vireo.data import find_dataset
+from vireo.data.roots import placed
 from vireo.data.sources import SOURCES
 from vireo.data.subsets.making import make_subset
 from vireo.data.subsets.recipe import SubsetRecipe
@@ -68,6 +70,43 @@ def make_pairs(root, tools, kind):
     return {"root": root, "images": "images", kind: kind}
 
 
+def make_flow(root, tools):
+    flow = np.random.default_rng(0).normal(size=(6, 8, 2)).astype("<f4")
+    for number in range(3):
+        tools.write(root / f"{number}/frame10.png", tools.pixels(number))
+        tools.write(root / f"{number}/frame11.png", tools.pixels(number + 9))
+        header = b"PIEH" + np.array([8, 6], "<i4").tobytes()
+        (root / f"{number}/flow10.flo").write_bytes(header + flow.tobytes())
+    names = {"first": "*/frame10.png", "second": "*/frame11.png", "flows": "*/flow10.flo"}
+    return {"root": root, **names}
+
+
+def make_sequence(root, tools):
+    for number in range(9):
+        tools.write(root / f"clip/{number}.png", tools.pixels(number))
+    return {"root": root, "frames": 3, "every": 1, "orders": "permutation"}
+
+
+def make_walk(root, tools):
+    for number in range(5):
+        tools.write(root / f"{number}.color.png", tools.pixels(number))
+        pose = np.eye(4)
+        pose[2, 3] = number * (number - 2.5)
+        np.savetxt(root / f"{number}.pose.txt", pose)
+    return {"root": root, "images": "*.color.png", "poses": "*.pose.txt", "stride": 1}
+
+
+def make_named(root, _tools, *, name):
+    """Write a named dataset's miniature; return the options of its training part."""
+    root.mkdir(parents=True, exist_ok=True)
+    miniatures.MAKERS[name](root)
+    spec = placed(find_dataset(name), root)
+    part = "train" if "train" in spec.splits else next(iter(spec.splits))
+    options = {**spec.options, **spec.splits[part]}
+    folder = root / str(options.pop("subfolder", ""))
+    return {**options, "root": folder}
+
+
 MAKERS = {
     "image-folder": make_folder,
     "parquet": make_parquet,
@@ -75,7 +114,14 @@ MAKERS = {
     "csv": make_csv,
     "image-mask": functools.partial(make_pairs, kind="masks"),
     "image-depth": functools.partial(make_pairs, kind="depths"),
+    "image-pair-flow": make_flow,
+    "frame-sequence": make_sequence,
+    "camera-motion": make_walk,
     "subset": make_subset_of_a_folder,
+    "torchvision": functools.partial(make_named, name="pets"),
+    "per-class": functools.partial(make_named, name="caltech-101"),
+    "frame-list": functools.partial(make_named, name="thor-egomotion"),
+    "kinetics": functools.partial(make_named, name="kinetics-action"),
     "digits": lambda _root, _tools: {},
     "rooms": lambda root, _tools: {"root": str(root), "images": 3, "size": 32},
 }
@@ -111,8 +157,8 @@ def test_the_contract(opened, tmp_path):
 
 def check_target(name, value, shape):
     if isinstance(value, np.ndarray):
-        assert value.shape == shape[:2]
-        assert np.issubdtype(value.dtype, np.floating) == (name == "depth")
+        assert value.shape == ((2,) if name == "flow" else ()) + shape[:2]
+        assert np.issubdtype(value.dtype, np.floating) == (name in ("depth", "flow"))
     else:
         assert isinstance(value, int)
 

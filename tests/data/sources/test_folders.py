@@ -1,11 +1,13 @@
 """Image folders, and folders of images with masks or depths."""
 
+import cv2
 import numpy as np
 import pytest
 
 from vireo.data.sources.image_depth import ImageDepthSource
 from vireo.data.sources.image_folder import ImageFolderSource
 from vireo.data.sources.image_mask import ImageMaskSource
+from vireo.data.sources.image_pair_flow import ImagePairFlowSource
 from vireo.errors import DataError
 
 
@@ -123,3 +125,57 @@ def test_depth_by_suffix_in_millimetres(tmp_path, write, pixels):
     for scale in (0, -1.0, float("inf")):
         with pytest.raises(DataError, match="'scale' must be a finite number above 0; got"):
             ImageDepthSource(**options, scale=scale)
+
+
+def write_flow(path, stored):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), stored[:, :, ::-1])  # OpenCV takes blue, green, red
+
+
+def test_flow_in_the_layout_of_kitti(tmp_path, write, pixels):
+    rng = np.random.default_rng(0)
+    stored = rng.integers(30_000, 36_000, (2, 6, 8, 3)).astype(np.uint16)
+    stored[..., 2] = rng.integers(0, 2, (2, 6, 8))
+    for number in range(2):
+        for place, frame in enumerate((10, 11)):
+            write(tmp_path / f"image_2/{number:06d}_{frame}.png", pixels(2 * number + place))
+        write_flow(tmp_path / f"flow_occ/{number:06d}_10.png", stored[number])
+    names = {"first": "image_2/*_10.png", "second": "image_2/*_11.png"}
+    options = {"root": tmp_path, **names, "flows": "flow_occ/*_10.png"}
+    source = ImagePairFlowSource(**options)
+    assert (len(source), source.targets) == (2, ("flow",))
+    assert source.label(1) == "image_2/000001_10.png"
+    assert np.array_equal(source.frames(1)[0], pixels(2))
+    assert np.array_equal(source.frames(1)[1], pixels(3))
+    flow = source.target(1, "flow")
+    known = stored[1, :, :, 2] > 0
+    assert np.array_equal(flow[0][known], (stored[1, :, :, 0][known] - 32768.0) / 64)
+    assert np.array_equal(flow[1][known], (stored[1, :, :, 1][known] - 32768.0) / 64)
+    assert np.isnan(flow[:, ~known]).all()
+    finer = ImagePairFlowSource(**options, units_per_pixel=512)
+    assert np.array_equal(finer.target(1, "flow"), flow / 8, equal_nan=True)
+    assert finer.digest != source.digest
+
+
+def test_a_pair_without_its_flow_or_second_frame_is_named(tmp_path, write, pixels):
+    for frame in ("a/frame10.png", "a/frame11.png", "b/frame10.png"):
+        write(tmp_path / frame, pixels(0))
+    write_flow(tmp_path / "a/flow10.png", np.zeros((6, 8, 3), dtype=np.uint16))
+    options = {
+        "root": tmp_path,
+        "first": "*/frame10.png",
+        "second": "*/frame11.png",
+        "flows": "*/flow10.png",
+    }
+    with pytest.raises(DataError, match=r"has no partner 'b' in '\*/frame11\.png'"):
+        ImagePairFlowSource(**options)
+    write(tmp_path / "b/frame11.png", pixels(0))
+    with pytest.raises(DataError, match=r"has no partner 'b' in '\*/flow10\.png'"):
+        ImagePairFlowSource(**options)
+    write(tmp_path / "b/flow10.png", pixels(0))
+    source = ImagePairFlowSource(**options)
+    with pytest.raises(DataError, match=r"b/flow10\.png is a PNG of 8-bit RGB"):
+        source.target(1, "flow")
+    for wrong in ({"units_per_pixel": 0}, {"units_per_pixel": -64.0}, {"offset": float("inf")}):
+        with pytest.raises(DataError, match="'units_per_pixel' must be a finite number above 0"):
+            ImagePairFlowSource(**options, **wrong)

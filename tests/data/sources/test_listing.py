@@ -1,10 +1,11 @@
-"""Files are found in a fixed order, paired by name, and broken trees are named."""
+"""Files are found in a fixed order, matched by name, and broken trees are named."""
 
 import os
 
 import pytest
 
-from vireo.data.sources.listing import Entry, fingerprint, list_files, open_folder, pair, read
+from vireo.data.sources.listing import Entry, fingerprint, list_files, open_folder, read
+from vireo.data.sources.matching import match
 from vireo.errors import DataError
 
 
@@ -81,6 +82,8 @@ def test_names_that_are_no_text_are_refused(tmp_path):
         ("rgb/", "label/*_ids.png", [("rgb/{}.jpg", "label/{}_ids.png")]),
         ("*.color.jpg", "*.depth.png", [("{}.color.jpg", "{}.depth.png")]),
         ("in/frame-*.jpg", "in/depth-*.png", [("in/frame-{}.jpg", "in/depth-{}.png")]),
+        ("*/a.jpg", "*/b.png", [("{}/a.jpg", "{}/b.png")]),
+        ("in/s*/a.jpg", "in/s*/m/b.png", [("in/s{}/a.jpg", "in/s{}/m/b.png")]),
         ("*.c.jpg", "*.d.png", [("s1/{}.c.jpg", "s1/{}.d.png"), ("s2/{}.c.jpg", "s2/{}.d.png")]),
     ],
 )
@@ -89,12 +92,12 @@ def test_pairs_by_folder_and_by_pattern(tmp_path, images, partners, names):
         for number in ("10", "2"):
             touch(tmp_path / left.format(number))
             touch(tmp_path / right.format(number), b"xyz")
-    pairs = pair(tmp_path, images, partners)
+    pairs = match(tmp_path, (images, partners))
     expected = sorted(
         (left.format(n), right.format(n)) for left, right in names for n in ("10", "2")
     )
-    assert [(p.image.name, p.partner.name) for p in pairs] == expected
-    assert {(p.image.size, p.partner.size) for p in pairs} == {(1, 3)}
+    assert [tuple(entry.name for entry in p.entries) for p in pairs] == expected
+    assert {tuple(entry.size for entry in p.entries) for p in pairs} == {(1, 3)}
 
 
 def test_missing_and_double_partners_are_named(tmp_path):
@@ -102,19 +105,19 @@ def test_missing_and_double_partners_are_named(tmp_path):
     touch(tmp_path / "rgb/2.jpg")
     touch(tmp_path / "mask/1.png")
     with pytest.raises(DataError, match=r"'rgb/2\.jpg' has no partner '2' in 'mask' \(1 such"):
-        pair(tmp_path, "rgb", "mask")
+        match(tmp_path, ("rgb", "mask"))
     touch(tmp_path / "mask/2.png")
     touch(tmp_path / "mask/3.png")
     with pytest.raises(DataError, match=r"'mask/3\.png' has no partner '3' in 'rgb'"):
-        pair(tmp_path, "rgb", "mask")
+        match(tmp_path, ("rgb", "mask"))
     touch(tmp_path / "rgb/3.jpg")
     touch(tmp_path / "rgb/3.png")
     with pytest.raises(DataError, match="are both '3'"):
-        pair(tmp_path, "rgb", "mask")
+        match(tmp_path, ("rgb", "mask"))
     (tmp_path / "rgb/3.png").unlink()
     with pytest.raises(DataError, match="no file matches"):
-        pair(tmp_path, "rgb", "mask/*.left.png")
+        match(tmp_path, ("rgb", "mask/*.left.png"))
     with pytest.raises(DataError, match="one star"):
-        pair(tmp_path, "*/rgb/*.png", "mask")
+        match(tmp_path, ("*/rgb/*.png", "mask"))
     with pytest.raises(DataError, match="outside"):
-        pair(tmp_path / "rgb", "../mask", "../mask")
+        match(tmp_path / "rgb", ("../mask", "../mask"))

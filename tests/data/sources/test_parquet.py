@@ -140,3 +140,55 @@ def test_a_missing_library_is_named(save, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtraError, match="pip install pyarrow"):
         ParquetSource(root=root, path="a.parquet")
+
+
+@pytest.mark.parametrize("memory_gib", [4.0, 0.0])
+def test_several_images_a_row_and_measures(tmp_path, pixels, encode, memory_gib):
+    table = pa.table(
+        {
+            "after": [encode(pixels(n + 20)) for n in range(5)],
+            "before": [{"bytes": encode(pixels(n)), "path": None} for n in range(5)],
+            "speed": [1.5, None, -2.0, 0.0, float("nan")],
+            "x": [1, 2, None, 4, 5],
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=2)
+    options = {"root": tmp_path, "path": "a.parquet", "memory_gib": memory_gib}
+    measures = {"speed": "speed", "place": "x, speed"}
+    source = ParquetSource(**options, image_column=("before", "after"), measures=measures)
+    assert source.targets == ("speed", "place")
+    for index in (4, 0, 3):
+        before, after = source.frames(index)
+        assert np.array_equal(before, pixels(index))
+        assert np.array_equal(after, pixels(index + 20))
+    speeds = [source.target(index, "speed") for index in range(5)]
+    assert np.array_equal(speeds, [1.5, np.nan, -2, 0, np.nan], equal_nan=True)
+    assert isinstance(speeds[3], float)
+    assert source.target(3, "place").tolist() == [4.0, 0.0]
+    swapped = ParquetSource(**options, image_column=("after", "before"), measures=measures)
+    single = ParquetSource(**options, image_column="after")
+    assert len({source.digest, swapped.digest, single.digest}) == 3
+
+
+def test_corrected_measures_are_other_examples_though_the_file_keeps_its_size(save):
+    digests, sizes = [], []
+    for metres in (1.5, 2.5):
+        root = save("a.parquet", 2, far=[metres, 3.5])
+        sizes.append((root / "a.parquet").stat().st_size)
+        options = {"root": root, "path": "a.parquet", "measures": {"far": "far"}}
+        digests.append(ParquetSource(**options).digest)
+    assert sizes[0] == sizes[1]
+    assert digests[0] != digests[1]
+
+
+def test_broken_measures_are_named(save):
+    root = save("a.parquet", 3, size=["1", "2", "3"], far=[1.0, float("inf"), 2.0], ok=[1, 2, 3])
+    options = {"root": root, "path": "a.parquet"}
+    with pytest.raises(DataError, match=r"row 0, column 'size' is '1': a measure must be a finite"):
+        ParquetSource(**options, measures={"size": "size"})
+    with pytest.raises(DataError, match="row 1, column 'far' is inf"):
+        ParquetSource(**options, measures={"far": "far"})
+    with pytest.raises(DataError, match=r"Unknown column 'fur'. Did you mean 'far'"):
+        ParquetSource(**options, measures={"far": "fur"})
+    with pytest.raises(DataError, match="'class' is in 'measures'"):
+        ParquetSource(**options, measures={"class": "ok"})

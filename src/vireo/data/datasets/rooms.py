@@ -3,8 +3,7 @@
 Training, validation and test worlds are different draws.
 """
 
-from vireo.data.rooms.source import DEFAULT_IMAGES
-from vireo.data.rooms.world import SURFACES
+from vireo.data.rooms.world import DEFAULT_IMAGES, SURFACES
 from vireo.records import DatasetCard, DatasetSpec
 
 SPEC = DatasetSpec(

@@ -4,11 +4,13 @@ Shape, size, texture and colour are drawn independently, so that colour does not
 """
 
 import colorsys
+import dataclasses
 import math
 
 import numpy as np
 
 from vireo import seeding
+from vireo.data.rooms.body import MOST_STEPS, STEP, free_distance
 from vireo.data.rooms.world import (
     FACES,
     SHAPES,
@@ -52,11 +54,11 @@ def draw_scene(
         _draw_panel(rng, settings, extent) for _ in range(rng.integers(settings.clutter + 1))
     )
     faces = _draw_faces(rng, settings)
-    ambient = rng.uniform(0.2, 0.45)
+    ambient = settings.brightness * rng.uniform(0.2, 0.45)
     world = World(
         extent=extent, faces=faces, solids=solids, panels=panels, lights=lights, ambient=ambient
     )
-    return world, camera
+    return world, camera if settings.camera == "overview" else _approach(rng, world, camera)
 
 
 def _draw_camera(rng: np.random.Generator, extent: Vector) -> Camera:
@@ -72,6 +74,37 @@ def _draw_camera(rng: np.random.Generator, extent: Vector) -> Camera:
         yaw=yaw,
         pitch=-math.radians(rng.uniform(8, 26)),
         field_of_view=math.radians(rng.uniform(58, 76)),
+    )
+
+
+def _approach(rng: np.random.Generator, world: World, camera: Camera) -> Camera:
+    """Turn to an object (two times in three) or about, and walk until a drawn distance is left.
+
+    What is left is uniform within a step, and 0 to 3 whole steps are equally likely, as is 1 m or
+    more. It is drawn before the heading, which is drawn again where there is less room.
+    """
+    steps = int(rng.integers(MOST_STEPS + 1))
+    left = STEP * (steps + (4 * rng.random() ** 2 if steps == MOST_STEPS else rng.random()))
+    x, y, _ = camera.position
+    for _ in range(_TRIES):
+        heading = camera.yaw + rng.uniform(-math.pi / 3, math.pi / 3)
+        if world.solids and rng.random() < 2 / 3:
+            aim = world.solids[rng.integers(len(world.solids))].centre
+            heading = math.atan2(aim[1] - y, aim[0] - x) + rng.uniform(-0.1, 0.1)
+        way = free_distance(world, (x, y), heading) - left
+        if way >= 0:
+            break
+    way = max(0.0, way)
+    return dataclasses.replace(
+        camera,
+        position=(
+            x + way * math.cos(heading),
+            y + way * math.sin(heading),
+            rng.uniform(0.85, 0.95),
+        ),
+        yaw=heading,
+        pitch=-math.radians(rng.uniform(22, 26)),
+        field_of_view=math.radians(72),
     )
 
 
@@ -97,19 +130,19 @@ def _draw_solid(
 ) -> Solid:
     """Draw an object in the view of `camera`, or anywhere in the room."""
     shape = SHAPES[rng.integers(len(SHAPES))]
-    radius = rng.uniform(0.15, 0.42)
+    radius = settings.object_size * rng.uniform(0.15, 0.42)
     half = {
         "box": (radius * rng.uniform(0.6, 1.0), radius * rng.uniform(0.6, 1.0), 0.0),
         "sphere": (radius, radius, radius),
         "cylinder": (0.85 * radius, 0.85 * radius, 0.0),
     }[shape]
     if shape != "sphere":
-        half = (half[0], half[1], rng.uniform(0.13, 0.55))
+        half = (half[0], half[1], settings.object_size * rng.uniform(0.13, 0.55))
     if camera is None:
         x, y = rng.uniform(0, extent[0]), rng.uniform(0, extent[1])
     else:
         bearing = camera.yaw + rng.uniform(-0.43, 0.43) * camera.field_of_view
-        distance = rng.uniform(1.3, 5.5)
+        distance = rng.uniform(1.3, settings.reach)
         x = camera.position[0] + distance * math.cos(bearing)
         y = camera.position[1] + distance * math.sin(bearing)
     return Solid(
@@ -117,7 +150,7 @@ def _draw_solid(
         centre=(x, y, half[2]),
         half=half,
         yaw=rng.uniform(-math.pi, math.pi),
-        surface=_draw_surface(rng, settings, (1.0, 4.0)),
+        surface=_draw_object_surface(rng, settings),
     )
 
 
@@ -147,7 +180,8 @@ def _draw_lights(
     lights = []
     for _ in range(count):
         x, y = rng.uniform(0.15, 0.85) * extent[0], rng.uniform(0.15, 0.85) * extent[1]
-        power, warmth = rng.uniform(0.8, 1.6) / count**0.7, rng.uniform(-0.12, 0.2)
+        power = settings.brightness * rng.uniform(0.8, 1.6) / count**0.7
+        warmth = settings.tint * rng.uniform(-0.12, 0.2)
         colour = (power * (1 + warmth), power, power * (1 - warmth))
         lights.append(Light(position=(x, y, extent[2] - rng.uniform(0.1, 0.5)), colour=colour))
     return tuple(lights)
@@ -171,7 +205,10 @@ def _draw_panel(rng: np.random.Generator, settings: RoomsSettings, extent: Vecto
 
 
 def _draw_faces(rng: np.random.Generator, settings: RoomsSettings) -> tuple[Surface, ...]:
-    """Draw the room's surfaces: one wall in three is painted unlike the rest."""
+    """Draw the room's surfaces: in a home, one wall in three is painted unlike the rest."""
+    if settings.style == "studio":
+        walls, floor = (_plain(rng.uniform(*bounds) ** 2) for bounds in ((0.5, 0.9), (0.4, 0.8)))
+        return (*[walls] * (FACES - 2), floor, _plain(0.8))
     walls = _draw_surface(rng, settings, (0.4, 1.6))
     other = _draw_surface(rng, settings, (0.4, 1.6))
     odd = int(rng.integers(12))
@@ -179,6 +216,19 @@ def _draw_faces(rng: np.random.Generator, settings: RoomsSettings) -> tuple[Surf
     floor = _draw_surface(rng, settings, (0.5, 2.0))
     ceiling = _draw_surface(rng, settings, (0.4, 1.2))
     return (*sides, floor, ceiling)
+
+
+def _plain(grey: float) -> Surface:
+    return Surface(texture="plain", colours=((grey,) * 3,) * 2, scale=1.0, offset=(0.0, 0.0))
+
+
+def _draw_object_surface(rng: np.random.Generator, settings: RoomsSettings) -> Surface:
+    """Draw an object's surface: in a studio, one bright colour."""
+    surface = _draw_surface(rng, settings, (1.0, 4.0))
+    if settings.style == "home":
+        return surface
+    bright = _colour(rng.random(), rng.uniform(0.6, 0.95), rng.uniform(0.55, 0.95))
+    return dataclasses.replace(surface, texture="plain", colours=(bright, bright))
 
 
 def _draw_surface(

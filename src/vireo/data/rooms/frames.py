@@ -13,26 +13,13 @@ import numpy as np
 import torch
 
 from vireo import console, files
-from vireo.data.rooms.draw import draw_scene
-from vireo.data.rooms.render import VERSION, Frames, render
+from vireo.data.rooms.facts import batch_size, facts_of, layout
+from vireo.data.rooms.render import VERSION
 from vireo.data.rooms.world import RoomsSettings
 from vireo.digest import digest_file, plain
-from vireo.errors import DataError, SettingError, StoreError
+from vireo.errors import DataError, StoreError
 
 _MANIFEST = "split.json"
-_DTYPES = {
-    "image": np.uint8,
-    "depth": np.float32,
-    "instances": np.uint8,
-    "mask": np.uint8,
-    "walkable": np.uint8,
-    "count": np.int64,
-    "nearest": np.int64,
-    "attempt": np.int64,
-}
-_RAYS = 1 << 17
-"""Rays a batch on a CPU: more would not fit its caches. A GPU takes 32 times as many."""
-_MOST_ATTEMPTS = 100
 
 
 def identity(settings: RoomsSettings, split: str, images: int) -> dict[str, object]:
@@ -56,7 +43,7 @@ def ensure_split(
     if not folder.exists():
         with files.atomic_folder(folder) as inner:
             _render_split(inner, settings, split, images, device=device)
-            hashes = {name: digest_file(inner / f"{name}.npy") for name in _DTYPES}
+            hashes = {name: digest_file(inner / f"{name}.npy") for name in layout(settings)}
             facts = {**identity(settings, split, images), "xxh3": hashes}
             files.write_json(inner / _MANIFEST, facts)
     manifest = _read_manifest(folder)
@@ -69,11 +56,14 @@ def ensure_split(
         )
 
 
-def open_frames(folder: Path, *, verify: bool = True) -> dict[str, np.ndarray]:
+def open_frames(
+    folder: Path, settings: RoomsSettings, *, verify: bool = True
+) -> dict[str, np.ndarray]:
     """Map the arrays of a split into memory.
 
     Args:
         folder: of `ensure_split`.
+        settings: it was rendered with.
         verify: compare the files with the manifest's hashes.
 
     Raises:
@@ -81,7 +71,7 @@ def open_frames(folder: Path, *, verify: bool = True) -> dict[str, np.ndarray]:
     """
     hashes = _read_manifest(folder).get("xxh3")
     arrays = {}
-    for name in _DTYPES:
+    for name in layout(settings):
         path = folder / f"{name}.npy"
         known = hashes.get(name) if isinstance(hashes, dict) else None
         if not path.is_file() or (verify and digest_file(path) != known):
@@ -111,14 +101,12 @@ def _render_split(
     operation over cores nearly stands still when other processes want the cores too.
     """
     arrays = {
-        name: np.lib.format.open_memmap(
-            folder / f"{name}.npy", "w+", dtype, (images, *_shape(name, settings.size))
-        )
-        for name, dtype in _DTYPES.items()
+        name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", kind, (images, *shape))
+        for name, (kind, shape) in layout(settings).items()
     }
 
     def work(indices: range) -> int:
-        for name, values in frames_in_view(settings, split, indices, device).items():
+        for name, values in facts_of(settings, split, indices, device).items():
             arrays[name][indices.start : indices.stop] = values
         return len(indices)
 
@@ -129,12 +117,6 @@ def _render_split(
             bar.advance(count)
     for array in arrays.values():
         array.flush()
-
-
-def _shape(name: str, size: int) -> tuple[int, ...]:
-    if name in ("count", "nearest", "attempt"):
-        return ()
-    return (size, size, 3) if name == "image" else (size, size)
 
 
 @contextlib.contextmanager
@@ -151,42 +133,3 @@ def _threads(device: str) -> Iterator[ThreadPoolExecutor]:
 
 def _one_thread() -> None:
     torch.set_num_threads(1)
-
-
-def batch_size(settings: RoomsSettings, device: str) -> int:
-    """Return how many frames are best rendered at once; frames do not depend on it."""
-    rays = _RAYS if device == "cpu" else 32 * _RAYS
-    return max(1, rays // (settings.size * settings.samples) ** 2)
-
-
-def frames_in_view(
-    settings: RoomsSettings, split: str, indices: range, device: str = "cpu"
-) -> dict[str, np.ndarray]:
-    """Render frames, each with the first of its draws that shows an object.
-
-    Returns:
-        The fields of `Frames`, and "attempt": which draw it was.
-
-    Raises:
-        SettingError: the settings hardly ever show an object.
-    """
-    found: dict[str, np.ndarray] = {}
-    missing = np.arange(len(indices))
-    for attempt in range(_MOST_ATTEMPTS):
-        scenes = [draw_scene(settings, split, indices[place], attempt) for place in missing]
-        worlds, cameras = zip(*scenes, strict=True)
-        frames = _to_arrays(render(worlds, cameras, settings, device))
-        frames["attempt"] = np.full(len(missing), attempt)
-        for name, values in frames.items():
-            found.setdefault(name, values)[missing] = values
-        missing = missing[frames["count"] == 0]
-        if len(missing) == 0:
-            return found
-    raise SettingError(
-        f"No object is visible in {_MOST_ATTEMPTS} draws of frame {indices[missing[0]]}; "
-        f"lower visible (now {settings.visible}) or raise min_objects."
-    )
-
-
-def _to_arrays(frames: Frames) -> dict[str, np.ndarray]:
-    return {name: getattr(frames, name).cpu().numpy() for name in _DTYPES if name != "attempt"}

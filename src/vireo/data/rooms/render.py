@@ -17,8 +17,8 @@ from vireo.data.rooms.rays import camera_rays, cast, to_local
 from vireo.data.rooms.shade import find_hits, shade
 from vireo.data.rooms.world import SHAPES, SURFACES, Camera, RoomsSettings, World
 
-VERSION = 1
-"""Of the draws and of the renderer: raise it when a frame changes, so that caches are made anew."""
+VERSION = 2
+"""Of the draws, the renderer and the facts: raise it when one changes, so that caches are anew."""
 _FLOOR, _CEILING = SURFACES.index("floor"), SURFACES.index("ceiling")
 _FIRST_SHAPE = SURFACES.index(SHAPES[0])
 
@@ -62,7 +62,7 @@ def render(
         settings: of which size, shadows, samples, clearance and visible count here.
         device: where to compute and where the result lies.
     """
-    image = _render_image(worlds, cameras, settings, device)
+    image = render_image(worlds, cameras, settings, device)
     scenes, poses = pack_worlds(worlds, device), pack_cameras(cameras, device)
     rays = camera_rays(poses, settings.size)
     depth, slot = cast(scenes, poses.position, rays).min(1)
@@ -85,9 +85,10 @@ def render(
     )
 
 
-def _render_image(
+def render_image(
     worlds: Sequence[World], cameras: Sequence[Camera], settings: RoomsSettings, device: str
 ) -> UInt8[Tensor, "batch height width 3"]:
+    """Render RGB alone; arguments as of `render`."""
     samples, size = settings.samples, settings.size
     scenes = pack_worlds(worlds, device, torch.float32)
     poses: Cameras = pack_cameras(cameras, device, torch.float32)

@@ -1,4 +1,4 @@
-"""The source of rooms: frames of a ray-cast world with every target exact.
+"""The source of rooms: frames, pairs and clips of a ray-cast world with every target exact.
 
 The frames are rendered on first use into a content-addressed folder, or read from a folder that
 `make_rooms` wrote.
@@ -15,25 +15,39 @@ from jaxtyping import UInt8
 
 from vireo import catalog, files
 from vireo.data.rooms import frames
-from vireo.data.rooms.draw import draw_scene
+from vireo.data.rooms.motion import MOVES, Shot, draw_shot
 from vireo.data.rooms.render import VERSION
-from vireo.data.rooms.world import SURFACES, Camera, RoomsSettings, World
+from vireo.data.rooms.world import DEFAULT_IMAGES, SURFACES, RoomsSettings
 from vireo.data.sources.source import Source, Target
 from vireo.digest import digest, plain
 from vireo.errors import DataError, SettingError, StoreError
 from vireo.records.datasets import Option
 
-DEFAULT_IMAGES = {"train": 1500, "val": 250, "test": 500}
 _CARD = "rooms.json"
+_TARGETS = {
+    "single": (
+        *("count", "nearest", "steps", "texture"),
+        *("mask", "instances", "walkable", "foreground", "depth"),
+    ),
+    "flow": ("flow",),
+    "egomotion": ("class",),
+    "clip": ("class",),
+}
 
 
 @final
 class RoomsSource(Source):
-    """Frames of one split.
+    """Examples of one split.
 
-    Targets: "count" (number of visible objects, 1 and more), "nearest" (place in `world.SHAPES`),
-    "mask" (places in `world.SURFACES`, the class names), "instances" (0 is the room), "walkable"
-    and "foreground" (0 or 1), "depth" (metres along the optical axis).
+    Targets of single frames: "count" (number of visible objects, 1 and more), "nearest" (place in
+    `world.SHAPES`), "steps" (of 0.25 m that are free ahead, 0 to 4), "texture" (of the floor, place
+    in `world.TEXTURES`), "mask" (places in `world.SURFACES`, the class names), "instances" (0 is
+    the room), "walkable" and "foreground" (0 or 1), "depth" (metres along the optical axis). With
+    `camera = "approach"`, "count" may be 0 and there is no "nearest".
+
+    Target of flow: "flow" (u to the right and v down, in pixels of the first frame; NaN where
+    hidden or outside in the second). Of egomotion and clips: "class" (place in `motion.ACTIONS` or
+    `motion.GESTURES`, whose names are the class names).
 
     Args:
         root: a folder of `make_rooms`, whose settings then hold; otherwise the folder to cache
@@ -46,9 +60,6 @@ class RoomsSource(Source):
         SettingError: an unknown or impossible setting, or one that a made folder does not have.
         DataError: files that are broken, or a split that a made folder does not have.
     """
-
-    targets = ("count", "nearest", "mask", "instances", "walkable", "foreground", "depth")
-    class_names = SURFACES
 
     def __init__(
         self, *, root: str = "", split: str = "train", images: int | None = None, **options: Option
@@ -66,19 +77,20 @@ class RoomsSource(Source):
             name = digest(frames.identity(self.settings, split, num_images))
             self._folder = folder / name
         frames.ensure_split(self._folder, self.settings, split, num_images)
-        self._arrays = frames.open_frames(self._folder)
+        self._arrays = frames.open_frames(self._folder, self.settings)
         self.name, self._split = "rooms", split
+        self.targets, self.class_names = _names(self.settings)
         self.digest = digest(frames.identity(self.settings, split, num_images))
 
     def __len__(self) -> int:
-        return len(self._arrays["count"])
+        return len(self._arrays["image"])
 
     def frames(self, index: int) -> tuple[UInt8[np.ndarray, "height width 3"], ...]:
-        """Return the frame."""
-        return (np.array(self._arrays["image"][index]),)
+        """Return the frames, in their order."""
+        return tuple(np.array(frame) for frame in self._arrays["image"][index])
 
     def target(self, index: int, name: str) -> Target:
-        """Return one target of one frame."""
+        """Return one target of one example."""
         if name not in self.targets:
             raise DataError(catalog.unknown(name, self.targets, "target of rooms"))
         if name == "foreground":
@@ -90,10 +102,10 @@ class RoomsSource(Source):
         """Return split and number."""
         return f"{self._split}/{index:06d}"
 
-    def scene(self, index: int) -> tuple[World, Camera]:
-        """Return the world and the camera of a frame, to render it from other poses."""
-        attempt = int(self._arrays["attempt"][index])
-        return draw_scene(self.settings, self._split, index, attempt)
+    def shot(self, index: int) -> Shot:
+        """Return the world and the cameras of an example, to render it from other poses."""
+        attempt = int(self._arrays["attempt"][index]) if "attempt" in self._arrays else 0
+        return draw_shot(self.settings, self._split, index, attempt)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the arrays out: a worker maps the files itself."""
@@ -102,7 +114,16 @@ class RoomsSource(Source):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Map the files; they were verified before."""
         self.__dict__.update(state)
-        self._arrays = frames.open_frames(self._folder, verify=False)
+        self._arrays = frames.open_frames(self._folder, self.settings, verify=False)
+
+
+def _names(settings: RoomsSettings) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of the targets and of the classes."""
+    targets = _TARGETS[settings.sequence]
+    if settings.camera == "approach":
+        targets = tuple(name for name in targets if name != "nearest")
+    names = SURFACES if settings.sequence == "single" else tuple(MOVES[settings.sequence])
+    return targets, names
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,13 @@ SURFACES = ("wall", "floor", "ceiling", *SHAPES)
 TEXTURES = ("plain", "checker", "stripes", "tiles", "bricks", "planks", "noise", "dots")
 FACES = 6
 """Faces of a room, by code: x = 0, x = width, y = 0, y = length, floor, ceiling."""
+FLOOR = 4
+SEQUENCES = {"single": 1, "flow": 2, "egomotion": 2, "clip": 6}
+"""Frames of an example."""
+DEFAULT_IMAGES = {"train": 1500, "val": 250, "test": 500}
+"""Examples of a split, where nobody says how many."""
+CAMERAS = ("overview", "approach")
+STYLES = ("home", "studio")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +32,22 @@ class RoomsSettings:
 
     Attributes:
         size: height and width of a frame in pixels.
+        sequence: "single" frames; two of a small move of the camera, with the "flow" between them;
+            two of a larger one, as "egomotion"; or a "clip" of six frames of one gesture.
+        camera: "overview" stands back and looks across the room; "approach" walks up to an object
+            or a wall, so that 0, 1, 2, 3 and 4 steps ahead are free equally often.
+        style: "home" is textured and coloured all over; "studio" is a grey room with objects of one
+            bright colour each, so that objects and not surfaces decide what a picture looks like.
         seed: of the worlds. Their draws do not depend on `size`, nor on the number of frames.
         min_objects, max_objects: of a world. A frame shows at least one of them.
+        object_size: factor of the objects' sizes.
+        reach: metres from the camera within which objects are put.
         clutter: at most so many pictures on the walls and rugs on the floor. They are no objects:
             a rug is floor.
         lights: at most so many, at least one.
-        textures: names out of `TEXTURES`, for every surface alike.
+        brightness: factor of all light: 0.3 is dusk, 2 overexposes.
+        tint: how far lamps may be from white, as a factor: 0 makes all of them white.
+        textures: names out of `TEXTURES`, for every surface of a home alike.
         shadows: whether objects cast them.
         samples: rays a pixel side for RGB (anti-aliasing). Labels come from the pixel's centre.
         clearance: metres that a walkable point keeps from objects and walls.
@@ -38,11 +55,18 @@ class RoomsSettings:
     """
 
     size: int = 64
+    sequence: str = "single"
+    camera: str = "overview"
+    style: str = "home"
     seed: int = 0
     min_objects: int = 1
     max_objects: int = 6
+    object_size: float = 1.0
+    reach: float = 5.5
     clutter: int = 4
     lights: int = 2
+    brightness: float = 1.0
+    tint: float = 1.0
     textures: tuple[str, ...] = TEXTURES
     shadows: bool = True
     samples: int = 2
@@ -53,10 +77,17 @@ class RoomsSettings:
         """Refuse what cannot be drawn."""
         rules = {
             "size": (8 <= self.size <= 4096, "be 8 to 4096 pixels"),
+            "sequence": (self.sequence in SEQUENCES, f"be one of {', '.join(SEQUENCES)}"),
+            "camera": (self.camera in CAMERAS, f"be one of {', '.join(CAMERAS)}"),
+            "style": (self.style in STYLES, f"be one of {', '.join(STYLES)}"),
             "min_objects": (self.min_objects >= 1, "be at least 1"),
             "max_objects": (self.min_objects <= self.max_objects <= 32, "be min_objects to 32"),
+            "object_size": (0.5 <= self.object_size <= 1.6, "be 0.5 to 1.6"),
+            "reach": (2 <= self.reach <= 12, "be 2 to 12 metres"),
             "clutter": (0 <= self.clutter <= 32, "be 0 to 32"),
             "lights": (1 <= self.lights <= 8, "be 1 to 8"),
+            "brightness": (0.05 <= self.brightness <= 4, "be 0.05 to 4"),
+            "tint": (0 <= self.tint <= 3, "be 0 to 3"),
             "textures": (
                 bool(self.textures) and set(self.textures) <= set(TEXTURES),
                 f"be out of {', '.join(TEXTURES)}",

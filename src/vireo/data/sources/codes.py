@@ -1,15 +1,18 @@
-"""A column of labels, as a table stores it, to integer codes and the names of the codes."""
+"""A column of a table to numbers: labels to codes and their names, counts, measures."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import xxhash
-from jaxtyping import Int64
+from jaxtyping import Float32, Int64
 
 from vireo.catalog import unknown
 from vireo.errors import DataError
 
 Where = Callable[[int], str]
+
+_MISSING = ("", "na", "n/a", "nan", "null")
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def encode_labels(
@@ -59,6 +62,31 @@ def whole_numbers(values: Sequence[str], where: Where) -> Int64[np.ndarray, " n"
                 f"{where(place)} is '{value}', but must be a whole number; correct the table."
             )
     return np.array([int(value) for value in values], dtype=np.int64)
+
+
+def read_measures(values: Sequence[str], where: Where) -> Float32[np.ndarray, " n"]:
+    """Turn texts into measures; a blank, "NA", "N/A", "null" or "nan" is a missing one: NaN.
+
+    Raises:
+        DataError: a text is no number, or an infinite one.
+    """
+    return np.array([_measure(value, where, n) for n, value in enumerate(values)], np.float32)
+
+
+def _measure(value: str, where: Where, place: int) -> float:
+    text = value.strip()
+    if text.lower() in _MISSING:
+        return float("nan")
+    try:
+        number = float("_" if "_" in text else text)  # Python would read 1_000
+    except ValueError as error:
+        raise DataError(
+            f"{where(place)} is '{value}', but must be a number, or blank where it is missing; "
+            "correct the table."
+        ) from error
+    if not abs(number) <= _LARGEST:
+        raise DataError(f"{where(place)} is '{value}', which is not finite; correct the table.")
+    return number
 
 
 def _is_whole(text: str) -> bool:

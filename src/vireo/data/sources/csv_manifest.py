@@ -3,14 +3,14 @@
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
 from jaxtyping import Int64, UInt8
 
 from vireo.catalog import unknown
 from vireo.data.decode import decode_image
-from vireo.data.sources.codes import encode_labels, whole_numbers
+from vireo.data.sources.codes import Where, encode_labels, read_measures, whole_numbers
 from vireo.data.sources.listing import Entry, fingerprint, inside, open_folder, read
 from vireo.data.sources.source import Source, Target
 from vireo.digest import digest_file
@@ -21,14 +21,14 @@ from vireo.errors import DataError
 class CsvSource(Source):
     """Rows of a table with a header, in the table's order; ".tsv" is split at tabs.
 
-    The target "class" may be whole numbers or names (coded in sorted order); every other target is
-    whole numbers.
-
     Args:
         root: folder of the table and the images; `$VARIABLES` are expanded.
         file: the table, below the root.
-        image_column: column of file names.
-        targets: target name to column.
+        image_column: column of file names; several for examples of several frames, in their order.
+        targets: target name to column. "class" may be whole numbers or names (coded in sorted
+            order); every other is whole numbers.
+        measures: likewise of targets that are floating point numbers, blank where missing; several
+            columns, split by commas ("x, y"), are one target of several numbers.
         images: folder of the images below the root; or a pattern whose star stands for the value of
             the column ("images/*.jpg", for tables that list names without an extension).
         class_names: fixes the codes of "class".
@@ -37,68 +37,101 @@ class CsvSource(Source):
         DataError: the table or an image is missing, leads outside the root or has broken values.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         *,
         root: str | Path,
         file: str,
-        image_column: str = "file",
+        image_column: str | Sequence[str] = "file",
         targets: Mapping[str, str] | None = None,
+        measures: Mapping[str, str] | None = None,
         images: str = "",
         class_names: Sequence[str] = (),
     ) -> None:
         self._folder = open_folder(root)
         table = inside(self._folder, file)
-        columns = targets or {}
-        rows, self._lines = _read_table(table, [image_column, *columns.values()])
+        names = [image_column] if isinstance(image_column, str) else list(image_column)
+        columns, measured = _columns(targets or {}, measures or {}, names)
+        wanted = [*names, *columns.values(), *(c for group in measured.values() for c in group)]
+        rows = _read_table(table, wanted)
         pattern = images if "*" in images else f"{images}/*".lstrip("/")
-        names = [pattern.replace("*", name.strip()) for name in rows[image_column]]
-        self._entries = [
-            _entry(self._folder, name, f"{table}, row {line}")
-            for line, name in zip(self._lines, names, strict=True)
-        ]
+        files = zip(*(_entries(self._folder, rows, name, pattern) for name in names), strict=True)
+        self._entries: list[tuple[Entry, ...]] = list(files)
         self.name = table.stem
-        self.targets = tuple(columns)
+        self.targets = (*columns, *measured)
         self.class_names: tuple[str, ...] = tuple(class_names) if "class" in columns else ()
-        self._values = {
-            target: self._codes(target, rows[column], f"{table}, column '{column}', row")
-            for target, column in columns.items()
+        self._values = {target: self._codes(target, rows, name) for target, name in columns.items()}
+        self._measures = {
+            target: np.stack([read_measures(rows.columns[c], rows.where(c)) for c in group], axis=1)
+            for target, group in measured.items()
         }
-        self.digest = fingerprint(
-            self._entries, "csv", digest_file(table), columns, self.class_names
-        )
+        facts = [columns, self.class_names, *([measured] if measured else [])]
+        everything = [entry for row in self._entries for entry in row]
+        self.digest = fingerprint(everything, "csv", digest_file(table), *facts)
 
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self._entries)
 
     def frames(self, index: int) -> tuple[UInt8[np.ndarray, "height width 3"], ...]:
-        """Decode the image of one row."""
-        path = inside(self._folder, self._entries[index].name)
-        return (decode_image(read(path), str(path)),)
+        """Decode the images of one row."""
+        paths = [inside(self._folder, entry.name) for entry in self._entries[index]]
+        return tuple(decode_image(read(path), str(path)) for path in paths)
 
     def target(self, index: int, name: str) -> Target:
         """Return a value of one row."""
-        if name not in self._values:
+        if name in self._values:
+            return int(self._values[name][index])
+        if name not in self._measures:
             raise DataError(unknown(name, self.targets, f"target of {self.name}"))
-        return int(self._values[name][index])
+        numbers = self._measures[name][index]
+        return float(numbers[0]) if len(numbers) == 1 else numbers
 
     def label(self, index: int) -> str:
-        """Return the file's name relative to the root."""
-        return self._entries[index].name
+        """Return the names of the files relative to the root."""
+        return " + ".join(entry.name for entry in self._entries[index])
 
-    def _codes(self, target: str, values: list[str], place: str) -> Int64[np.ndarray, " n"]:
-        def where(row: int) -> str:
-            return f"{place} {self._lines[row]}"
-
+    def _codes(self, target: str, rows: "_Rows", column: str) -> Int64[np.ndarray, " n"]:
+        values, where = rows.columns[column], rows.where(column)
         if target != "class":
             return whole_numbers(values, where)
         codes, self.class_names = encode_labels(values, self.class_names, where)
         return codes
 
 
-def _read_table(table: Path, wanted: list[str]) -> tuple[dict[str, list[str]], list[int]]:
-    """Return the wanted columns, and the line of the file that each of their rows ends in."""
+class _Rows(NamedTuple):
+    """What is read of a table.
+
+    Attributes:
+        columns: the texts of each wanted column.
+        lines: of the file that each row ends in.
+    """
+
+    table: Path
+    columns: dict[str, list[str]]
+    lines: list[int]
+
+    def where(self, column: str) -> Where:
+        """Say where a value of a column stands."""
+        return lambda row: f"{self.table}, column '{column}', row {self.lines[row]}"
+
+
+def _columns(
+    targets: Mapping[str, str], measures: Mapping[str, str], images: list[str]
+) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """Return the column of each target that is a code, and the columns of each that is measured."""
+    both = sorted(targets.keys() & measures.keys())
+    if both:
+        raise DataError(f"'{both[0]}' is in 'targets' and in 'measures'; take it out of one.")
+    if "class" in measures:
+        raise DataError("'class' is in 'measures', but classes are codes: put it in 'targets'.")
+    if not images:
+        raise DataError("'image_column' is empty; name the column of image files, or several.")
+    groups = {name: text.split(",") for name, text in measures.items()}
+    return dict(targets), {name: tuple(c.strip() for c in group) for name, group in groups.items()}
+
+
+def _read_table(table: Path, wanted: list[str]) -> _Rows:
     delimiter = "\t" if table.suffix == ".tsv" else ","
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
@@ -122,7 +155,13 @@ def _read_table(table: Path, wanted: list[str]) -> tuple[dict[str, list[str]], l
     if not lines:
         raise DataError(f"{table} has no rows below its header; there is nothing to read.")
     columns = {column: [row[header.index(column)] for _, row in lines] for column in wanted}
-    return columns, [line for line, _ in lines]
+    return _Rows(table, columns, [line for line, _ in lines])
+
+
+def _entries(folder: Path, rows: _Rows, column: str, pattern: str) -> list[Entry]:
+    names = [pattern.replace("*", name.strip()) for name in rows.columns[column]]
+    places = [f"{rows.table}, row {line}" for line in rows.lines]
+    return [_entry(folder, name, where) for name, where in zip(names, places, strict=True)]
 
 
 def _entry(folder: Path, name: str, where: str) -> Entry:

@@ -1,12 +1,12 @@
-"""Files below a folder: found in an order that is the same everywhere, read and paired by name.
+"""Files below a folder: found in an order that is the same everywhere, and read.
 
 Names are relative and written with "/", sorted by code point; hidden files are skipped. Only names
 and sizes are looked at until an example is asked for.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import xxhash
@@ -36,14 +36,6 @@ class Entry(NamedTuple):
 
     name: str
     size: int
-
-
-class Pair(NamedTuple):
-    """An image and the file that holds its target, and what their names share."""
-
-    key: str
-    image: Entry
-    partner: Entry
 
 
 def open_folder(root: str | Path) -> Path:
@@ -125,25 +117,6 @@ def fingerprint(entries: Sequence[Entry], *facts: object) -> str:
         raise DataError(f"The file name {bad!r} is not UTF-8; rename it.") from error
 
 
-def pair(folder: Path, images: str, partners: str) -> list[Pair]:
-    """Match images with their target files by name.
-
-    Args:
-        folder: holds both.
-        images: a folder ("train/images": files match by their name without its extension) or a
-            pattern with one star ("train/*.color.jpg": files match by what the star stands for).
-            Folders within count as part of the name.
-        partners: likewise.
-
-    Raises:
-        DataError: a file has no partner, or two files have the same one.
-    """
-    left, right = _keyed(folder, images), _keyed(folder, partners)
-    _refuse_unpaired(left, right, partners)
-    _refuse_unpaired(right, left, images)
-    return [Pair(key, left[key], right[key]) for key in sorted(left)]
-
-
 def _walk(
     folder: Path | str, prefix: str = "", above: frozenset[tuple[int, int]] = frozenset()
 ) -> Iterator[tuple[str, os.DirEntry[str]]]:
@@ -174,55 +147,6 @@ def _size(entry: os.DirEntry[str]) -> int:
         raise DataError(
             f"{entry.path} cannot be read ({error.strerror}); mend or remove the link."
         ) from error
-
-
-def _keyed(folder: Path, pattern: str) -> dict[str, Entry]:
-    place, key_of = _key_rule(pattern)
-    base = open_folder(inside(folder, place) if place else folder)
-    start = f"{place}/" if place else ""
-    keyed: dict[str, Entry] = {}
-    for name, size in list_files(base):
-        key = key_of(name)
-        if key is None:
-            continue
-        if key in keyed:
-            raise DataError(
-                f"In {folder}, '{keyed[key].name}' and '{start}{name}' are both '{key}' of "
-                f"'{pattern}'; keep one."
-            )
-        keyed[key] = Entry(start + name, size)
-    if not keyed:
-        raise DataError(f"In {folder}, no file matches '{pattern}'; check the pattern.")
-    return keyed
-
-
-def _key_rule(pattern: str) -> tuple[str, Callable[[str], str | None]]:
-    if "*" not in pattern:
-        return pattern.strip("/"), lambda name: str(PurePosixPath(name).with_suffix(""))
-    place, _, last = pattern.rpartition("/")
-    if "*" in place or last.count("*") != 1:
-        raise DataError(
-            f"The pattern '{pattern}' must have one star, in its last part, like 'rgb/*.png'."
-        )
-    start, end = last.split("*")
-
-    def key(name: str) -> str | None:
-        within, slash, base = name.rpartition("/")
-        fits = len(base) >= len(start) + len(end)
-        if fits and base.startswith(start) and base.endswith(end):
-            return within + slash + base[len(start) : len(base) - len(end)]
-        return None
-
-    return place, key
-
-
-def _refuse_unpaired(left: dict[str, Entry], right: dict[str, Entry], where: str) -> None:
-    alone = sorted(left.keys() - right.keys())
-    if alone:
-        raise DataError(
-            f"'{left[alone[0]].name}' has no partner '{alone[0]}' in '{where}' ({len(alone)} such "
-            "files); add it, or take the file away."
-        )
 
 
 def _is_text(name: str) -> bool:

@@ -1,11 +1,15 @@
-"""What `ParquetSource` asks of parquet files: which match, their columns, labels and images."""
+"""What `ParquetSource` asks of parquet files: which match, their columns, numbers and images."""
 
 import glob
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
 
 from vireo import files
 from vireo.catalog import needs, unknown
@@ -97,17 +101,32 @@ def read_labels(paths: list[Path], column: str) -> list[Any]:
         DataError: a value is neither a whole number nor a text.
     """
     values: list[Any] = []
-    for path in paths:
-        with _readable(path) as file:
-            part = file.read(columns=[column], use_threads=False).column(column).to_pylist()
-        for row, value in enumerate(part):
-            if not isinstance(value, int | str) or isinstance(value, bool):
-                raise DataError(
-                    f"{path}, row {row}, column '{column}' is {value!r}: a label must be a whole "
-                    "number or a name; drop the row or choose another 'label_column'."
-                )
-        values.extend(part)
+    for path, row, value in _values(paths, column):
+        if not isinstance(value, int | str) or isinstance(value, bool):
+            raise DataError(
+                f"{path}, row {row}, column '{column}' is {value!r}: a label must be a whole "
+                "number or a name; drop the row or choose another 'label_column'."
+            )
+        values.append(value)
     return values
+
+
+def read_measures(paths: list[Path], column: str) -> Float32[np.ndarray, " rows"]:
+    """Return one column of all files as floating point numbers, NaN where it is null or NaN.
+
+    Raises:
+        DataError: a value is no number, or infinite.
+    """
+    numbers: list[float] = []
+    for path, row, value in _values(paths, column):
+        number = math.nan if value is None else value
+        if not isinstance(number, int | float) or isinstance(number, bool) or math.isinf(number):
+            raise DataError(
+                f"{path}, row {row}, column '{column}' is {value!r}: a measure must be a finite "
+                "number, or null where it is missing; correct it or choose another column."
+            )
+        numbers.append(number)
+    return np.array(numbers, dtype=np.float32)
 
 
 def read_images(path: Path, group: int, column: str) -> Any:
@@ -118,6 +137,14 @@ def read_images(path: Path, group: int, column: str) -> Any:
     with _readable(path) as file:
         images = file.read_row_group(group, columns=[column], use_threads=False).column(column)
     return pc.struct_field(images, "bytes") if kinds.is_struct(images.type) else images
+
+
+def _values(paths: list[Path], column: str) -> Iterator[tuple[Path, int, Any]]:
+    for path in paths:
+        with _readable(path) as file:
+            part = file.read(columns=[column], use_threads=False).column(column).to_pylist()
+        for row, value in enumerate(part):
+            yield path, row, value
 
 
 @contextmanager

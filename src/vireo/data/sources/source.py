@@ -13,10 +13,13 @@ class Source(ABC):
 
     Attributes:
         name: for messages and tables.
-        targets: the targets its examples have. The usual names and kinds: "class", "count" (int);
-            "mask", "instances" (integers [height, width]); "depth" (float32 metres [height, width],
-            NaN where invalid).
-        class_names: names of the codes of "class" or "mask", where known.
+        targets: the targets its examples have. Their kinds: int (a class or count), float or
+            float32 [numbers] (measures of the image; NaN is missing), integers [height, width]
+            (label codes), float32 [height, width] or [channels, height, width] (NaN is invalid).
+            Two channels are optical flow: u to the right and v down, in pixels of the first frame.
+            The usual names: "class", "count", "order", "egomotion"; "mask", "instances"; "depth"
+            (metres); "flow".
+        class_names: names of the codes of "class", "order", "egomotion" or "mask", where known.
         balance: how the classes are balanced by design ("log", "linear", ...); mostly unknown.
         digest: identifies the examples and their order: relative names, sizes and options; never an
             absolute path.

@@ -88,7 +88,8 @@ def shift_hue(
         torch.where(value == green, (blue - red) / divisor + 2, (red - green) / divisor + 4),
     )
     hue = hue.unsqueeze(1) + _column(turns * 6, images)
-    offsets = torch.tensor([5.0, 3.0, 1.0], device=images.device).view(1, 3, 1, 1)
+    # made there: a copy from the host would wait for the device
+    offsets = torch.arange(5.0, 0.0, -2.0, device=images.device).view(1, 3, 1, 1)
     k = (hue + offsets).remainder_(6)
     share = torch.minimum(k, 4 - k).clamp_(0, 1)
     return value.unsqueeze(1) - chroma.unsqueeze(1) * share

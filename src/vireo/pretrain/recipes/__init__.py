@@ -110,9 +110,7 @@ def find_recipe(name: str, method: str) -> Recipe:
 
 def known_recipes() -> list[tuple[str, str]]:
     """Return the kind and the method of every recipe that ships with vireo."""
-    return [
-        (kind, path.stem) for kind in KINDS for path in sorted((_FOLDER / kind).glob("*.toml"))
-    ]
+    return [(kind, path.stem) for kind in KINDS for path in sorted((_FOLDER / kind).glob("*.toml"))]
 
 
 def optimizer_with(
@@ -126,7 +124,10 @@ def optimizer_with(
     if not changes:
         return None
     published = find_method(method).published_optimizer(batch_size)
-    record, mistakes = read_record(OptimizerSettings, {**plain(published), **changes})
+    stated = {
+        name: list(value) if isinstance(value, tuple) else value for name, value in changes.items()
+    }
+    record, mistakes = read_record(OptimizerSettings, {**plain(published), **stated})
     refuse("The optimiser", mistakes)
     return record
 
@@ -139,9 +140,11 @@ def _read(path: Path) -> Recipe:
         raise SettingError(
             f"A recipe is {kinds}, or a file; {path} cannot be read: {error.strerror}."
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # the former also for a number of 5000 digits
         raise SettingError(f"{path} is not valid TOML: {error}.") from error
     recipe, mistakes = read_record(Recipe, values)
+    if recipe is not None and recipe.batch_size < 1:  # rates are divided by it
+        mistakes.append(f"batch_size must be at least 1; got {recipe.batch_size}")
     refuse(str(path), mistakes)
     assert recipe is not None
     return recipe
