@@ -1,6 +1,8 @@
 """Recipes fit their methods, follow the batch, and are changed by what a person adds."""
 
 import dataclasses
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -20,6 +22,14 @@ DATA = {"data": "digits"}
 
 def test_every_method_has_every_recipe():
     assert sorted(known_recipes()) == sorted((kind, name) for kind in KINDS for name in METHODS)
+
+
+def test_recipes_are_read_without_torch():
+    code = (
+        "import sys; from vireo.pretrain.recipes import find_recipe, known_recipes;"
+        "[find_recipe(*both) for both in known_recipes()]; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize(("kind", "method"), known_recipes())
@@ -162,4 +172,11 @@ def test_a_study_with_a_wrong_recipe_is_refused(tmp_path, recipe, more, message)
     path = tmp_path / "study.toml"
     path.write_text(STUDY.format(recipe=recipe, more=more))
     with pytest.raises(SettingError, match=f"(?s){message}"):
+        read_plan(path)
+
+
+def test_a_recipe_without_a_method_is_refused(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(STUDY.format(recipe="small", more="").replace('method = "moco-v2"', ""))
+    with pytest.raises(SettingError, match=r"pretrain\.one\.method is missing"):
         read_plan(path)

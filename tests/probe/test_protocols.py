@@ -285,7 +285,11 @@ REFUSED = [
     ("class_task", {"protocol": "knn", "temperature": 0.0}, "temperature must be above 0"),
     ("class_task", {"protocol": "few-shot", "shots": 0}, "shots must be at least 1"),
     ("class_task", {"protocol": "few-shot", "draws": 1}, "draws must be at least 2"),
-    ("class_task", {"protocol": "few-shot", "shots": 1}, "18 configurations; give one of"),
+    (
+        "class_task",
+        {"protocol": "few-shot", "shots": 1},
+        "18 configurations; ask for two shots, or give one of",
+    ),
     ("class_task", {"protocol": "few-shot", "shots": 30}, r"class \d of 'blobs-class' has \d+ in"),
     ("class_task", {"protocol": "reference", "sets": ()}, "sets must have learning rates above 0"),
     ("class_task", {"protocol": "reference", "sets": SETS[:1] * 2}, "sets must differ"),

@@ -149,7 +149,7 @@ def _data(dataset: "str | DatasetSpec") -> Line:
     here = f"absent: {variable(spec.name)}" if is_named(spec.options.get("root")) else "absent"
     return {
         "dataset": spec.name,
-        "size": dict(card.splits) if card else {},
+        "size": _sizes(card) if card else {},
         "data": here if missing else "here",
         "missing": missing,
     }
@@ -161,11 +161,15 @@ def _datasets() -> list[Line]:
     lines: list[Line] = []
     for name, path in DATASETS.items():
         card = importlib.import_module(path.partition(":")[0]).CARD
-        splits = dict(card.splits)
+        splits = _sizes(card)
         lines.append(
             {"name": name, "summary": card.summary, "splits": splits, "licence": card.licence}
         )
     return lines
+
+
+def _sizes(card: "DatasetCard") -> dict[str, int | str]:
+    return {split: size or "?" for split, size in card.splits.items()}
 
 
 def _sources() -> list[Line]:

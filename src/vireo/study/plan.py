@@ -99,10 +99,12 @@ def _follow_recipes(tables: Any, folder: Path) -> list[str]:
         if not isinstance(table, dict) or "recipe" not in table:
             continue
         wrong = [
-            f"pretrain.{name}.{key} should be {words}; got {table.get(key)!r}"
+            f"pretrain.{name}.{key} should be {words}; got {table[key]!r}"
             for key, (kind, words) in _MERGED.items()
-            if (key in table or key == "method") and not isinstance(table.get(key), kind)
+            if key in table and not isinstance(table[key], kind)
         ]
+        if "method" not in table:
+            wrong.append(f"pretrain.{name}.method is missing")
         try:
             tables[name] = table if wrong else _recipe_facts(table, folder)
         except VireoError as error:

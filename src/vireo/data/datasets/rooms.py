@@ -18,7 +18,7 @@ SPEC = DatasetSpec(
 
 CARD = DatasetCard(
     name="rooms",
-    summary="A ray-cast indoor world with exact counts, shapes, masks, instances and depth.",
+    summary="a ray-cast indoor world with exact counts, shapes, masks, instances and depth",
     splits=DEFAULT_IMAGES,
     licence="Apache-2.0, as vireo: the frames are computed",
     homepage="",

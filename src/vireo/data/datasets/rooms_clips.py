@@ -14,7 +14,7 @@ SPEC = DatasetSpec(
 
 CARD = DatasetCard(
     name="rooms-clips",
-    summary="Clips of six frames of a room, each one of ten gestures of the camera.",
+    summary="clips of six frames of a room, each one of ten gestures of the camera",
     splits=IMAGES,
     licence="Apache-2.0, as vireo: the frames are computed",
     homepage="",

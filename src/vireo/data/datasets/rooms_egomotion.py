@@ -13,7 +13,7 @@ SPEC = DatasetSpec(
 
 CARD = DatasetCard(
     name="rooms-egomotion",
-    summary="Pairs of frames of a room, before and after one of five moves of the camera.",
+    summary="pairs of frames of a room, before and after one of five moves of the camera",
     splits=DEFAULT_IMAGES,
     licence="Apache-2.0, as vireo: the frames are computed",
     homepage="",

@@ -16,7 +16,7 @@ SPEC = DatasetSpec(
 
 CARD = DatasetCard(
     name="rooms-flow",
-    summary="Pairs of frames of a room with exact optical flow and occlusion.",
+    summary="pairs of frames of a room with exact optical flow and occlusion",
     splits=IMAGES,
     licence="Apache-2.0, as vireo: the frames are computed",
     homepage="",

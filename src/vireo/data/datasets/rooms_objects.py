@@ -16,7 +16,7 @@ SPEC = DatasetSpec(
 
 CARD = DatasetCard(
     name="rooms-objects",
-    summary="Grey rooms with one to five large, bright objects: counts, shapes, masks and depth.",
+    summary="grey rooms with one to five large, bright objects: counts, shapes, masks and depth",
     splits=DEFAULT_IMAGES,
     licence="Apache-2.0, as vireo: the frames are computed",
     homepage="",

@@ -15,7 +15,7 @@ SPEC = DatasetSpec(
 
 CARD = DatasetCard(
     name="rooms-steps",
-    summary="Grey rooms before an object or a wall, 0 to 4 free steps of 0.25 m away from it.",
+    summary="grey rooms before an object or a wall, 0 to 4 free steps of 0.25 m away from it",
     splits=DEFAULT_IMAGES,
     licence="Apache-2.0, as vireo: the frames are computed",
     homepage="",
