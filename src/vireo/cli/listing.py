@@ -13,7 +13,7 @@ from vireo.cli.options import Json
 from vireo.cli.output import Line, show
 
 if TYPE_CHECKING:
-    from vireo.records import DatasetSpec, PublishedEncoder, Task
+    from vireo.records import DatasetCard, DatasetSpec, PublishedEncoder, Task
 
 
 class Kind(StrEnum):

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from vireo.console import warn
-from vireo.data import Source, find_dataset, load_batches, open_split
+from vireo.data import DATASETS, Source, find_dataset, load_batches, open_split
 from vireo.data.roots import absence
 from vireo.data.splits import Subset, carve_validation
 from vireo.errors import DataError, SettingError
@@ -199,7 +199,7 @@ def _present(task: Task) -> list[str]:
     """Return the further test sets that are there; say which are not."""
     found = []
     for name in task.extra_tests:
-        why = absence(find_dataset(name))
+        why = absence(find_dataset(name)) if name in DATASETS else ""
         if why:
             warn(f"'{task.name}' is not tested on '{name}' too: {why}")
         else:
