@@ -85,7 +85,11 @@ def test_changes_are_merged():
     ("name", "method", "message"),
     [
         ("paper", "mocov2", "no recipe 'paper' for 'mocov2'; there are: .*moco-v2"),
-        ("large", "moco-v2", "A recipe is paper or small, or a file; .*large cannot be read"),
+        (
+            "large",
+            "moco-v2",
+            r"A recipe \(paper or small, or your own\) is a TOML file; 'large' cannot be read",
+        ),
         ("small", "../paper/moco-v2", "no recipe 'small' for '../paper/moco-v2'"),
     ],
 )
@@ -161,7 +165,7 @@ def test_a_study_names_a_recipe(tmp_path):
 @pytest.mark.parametrize(
     ("recipe", "more", "message"),
     [
-        ("smal", "", "pretrain.one: A recipe is paper or small"),
+        ("smal", "", r"pretrain.one: A recipe \(paper or small"),
         ("small", "epoch = 3", "Did you mean 'epochs'"),
         ("small", 'batch_size = "x"', "pretrain.one.batch_size should be a whole number; got 'x'"),
         ("small", "options = 3", "pretrain.one.options should be a table; got 3"),

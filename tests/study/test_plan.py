@@ -88,7 +88,7 @@ def test_each_mistake_is_named(write, old, new, message):
 def test_a_missing_or_broken_file_says_so(tmp_path):
     with pytest.raises(SettingError, match="cannot be read: No such file"):
         read_plan(tmp_path / "none.toml")
-    with pytest.raises(SettingError, match="cannot be read: Is a directory"):
+    with pytest.raises(SettingError, match="is no file; give the path of a study"):
         read_plan(tmp_path)
     (tmp_path / "broken.toml").write_text("name = ")
     with pytest.raises(SettingError, match="not valid TOML"):

@@ -57,7 +57,7 @@ def test_the_file_that_the_others_spoil_is_right(tmp_path):
         ("a = " + "[" * 5000 + "]" * 5000, "not valid TOML: "),
         ("a = " + "{b=" * 5000, "not valid TOML: "),
         ("a = " + "9" * 5000, "not valid TOML: "),
-        ("a = '" + "x" * 2**17 + "'", "has more than 65536 bytes"),
+        ("a = '" + "x" * 2**21 + "'", "has more than 1048576 bytes"),
         (b"\xff\xfe\x00", "not UTF-8"),
         (b"\x00", "not valid TOML"),
         (b"\x89PNG\r\n\x1a\n", "not UTF-8"),

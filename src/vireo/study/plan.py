@@ -6,15 +6,15 @@ that a study file can be read on a machine that has none of its data.
 
 import dataclasses
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from vireo.catalog import unknown
 from vireo.digest import plain
-from vireo.errors import SettingError, VireoError
+from vireo.errors import VireoError
 from vireo.records import EncoderSpec, PretrainSettings, StudyPlan, Task
 from vireo.records.reading import read_record, refuse
+from vireo.records.toml_files import read_toml
 from vireo.study.reference import is_chosen_by_one
 
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
@@ -38,7 +38,7 @@ def read_plan(path: Path) -> StudyPlan:
     Raises:
         SettingError: the file is missing or not TOML, or has mistakes; all of them are listed.
     """
-    values = _toml(path)
+    values, _ = read_toml(path, "a study")
     refuse(str(path), _follow_recipes(values.get("pretrain"), path.parent))
     tasks, mistakes = _tasks(values.pop("tasks", None), path.parent)
     plan, found = read_record(StudyPlan, {**values, "tasks": []})
@@ -65,17 +65,6 @@ def check_names(plan: StudyPlan) -> None:
         SettingError: names that clash, or settings that cannot work; all are listed.
     """
     refuse(f"The study '{plan.name}'", _names(plan) + _methods(plan))
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingError(
-            f"A study is a TOML file; {path} cannot be read: {error.strerror}."
-        ) from error
-    except (ValueError, RecursionError) as error:  # the former also for a number of 5000 digits
-        raise SettingError(f"{path} is not valid TOML: {error}.") from error
 
 
 def _tasks(names: object, folder: Path) -> tuple[list[Task], list[str]]:

@@ -29,7 +29,6 @@ may name a class by its dotted path, whose module is then imported; nothing else
 
 import dataclasses
 import re
-import tomllib
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,16 +36,13 @@ from vireo.catalog import unknown
 from vireo.data.datasets import DATASETS
 from vireo.data.sources import SOURCES
 from vireo.data.spec_checks import spec_mistakes
-from vireo.errors import SettingError
-from vireo.files import expand
 from vireo.records import DatasetSpec, Task
 from vireo.records.lines import key_lines
 from vireo.records.reading import Mistake, check_record, refuse
+from vireo.records.toml_files import read_toml
 from vireo.tasks import HEADS, LOSSES, METRICS
 from vireo.tasks.checks import mistakes
 
-_MOST_BYTES = 2**16
-_MOST_LEVELS = 8
 _NAME = re.compile(r"\w[\w.+ -]{0,63}")
 _LARGEST = {"outputs": 10**6, "frames": 1000, "batch_size": 10**6, "epochs": 10**6}
 _LARGEST_SIDE = 2**14
@@ -60,8 +56,7 @@ def read_task(path: str) -> Task:
         SettingError: the file is missing, not TOML, or has mistakes; all of them are listed, each
             with its line where one can be named.
     """
-    text = _text(path)
-    values = _values(path, text)
+    values, text = read_toml(path, "a task")
     spec, found = _spec(values)
     task, wrong = check_record(Task, _without_data(values))
     found += wrong
@@ -69,41 +64,6 @@ def read_task(path: str) -> Task:
     refuse(path, _with_lines(text, found))
     assert task is not None
     return task if spec is None else dataclasses.replace(task, dataset=spec)
-
-
-def _text(path: str) -> str:
-    try:
-        place = expand(path)
-        if place.exists() and not place.is_file():
-            raise SettingError(f"{path} is no file; give the path of a task file.")
-        with place.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SettingError(f"The task file {path} is not UTF-8 text ({error.reason}).") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise SettingError(f"The task file {path!r} cannot be read: {reason}.") from error
-    if len(content) > _MOST_BYTES:
-        raise SettingError(f"{path} has more than {_MOST_BYTES} bytes; a task file has about 1000.")
-    return text.replace("\r\n", "\n")
-
-
-def _values(path: str, text: str) -> dict[str, Any]:
-    try:
-        values = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # the former also for a number of 5000 digits
-        raise SettingError(f"{path} is not valid TOML: {str(error).removesuffix('.')}.") from error
-    if _is_deeper(values, _MOST_LEVELS):
-        raise SettingError(f"{path} has tables within more than {_MOST_LEVELS} others; flatten it.")
-    return values
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    if not isinstance(value, dict | list):
-        return False
-    items = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(_is_deeper(item, levels - 1) for item in items)
 
 
 def _spec(values: dict[str, Any]) -> tuple[DatasetSpec | None, list[Mistake]]:

@@ -6,7 +6,6 @@ of one with other numbers.
 """
 
 import dataclasses
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from vireo.methods import find_method
 from vireo.records import OptimizerSettings, PretrainSettings
 from vireo.records.reading import read_record, refuse
 from vireo.records.settings import MethodOption
+from vireo.records.toml_files import read_toml
 
 KINDS = ("paper", "small")
 _FOLDER = Path(__file__).parent
@@ -133,15 +133,7 @@ def optimizer_with(
 
 
 def _read(path: Path) -> Recipe:
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        kinds = " or ".join(KINDS)
-        raise SettingError(
-            f"A recipe is {kinds}, or a file; {path} cannot be read: {error.strerror}."
-        ) from error
-    except (ValueError, RecursionError) as error:  # the former also for a number of 5000 digits
-        raise SettingError(f"{path} is not valid TOML: {error}.") from error
+    values, _ = read_toml(path, f"a recipe ({' or '.join(KINDS)}, or your own)")
     recipe, mistakes = read_record(Recipe, values)
     if recipe is not None and recipe.batch_size < 1:  # rates are divided by it
         mistakes.append(f"batch_size must be at least 1; got {recipe.batch_size}")
