@@ -14,7 +14,7 @@ References:
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -189,14 +189,3 @@ class DINO(Method):
         follow(self.teacher_head, self.head, m)
         mean = pending["teacher_mean"].mean(0)  # of the processes' means
         self.center.lerp_(mean, 1 - self.settings.center_momentum)
-
-
-def resnet_optimizer(batch_size: int) -> OptimizerSettings:
-    """Return that of the release's ResNet-50: SGD, .03 for a batch of 256, constant decay."""
-    return replace(
-        DINO.published_optimizer(batch_size),
-        name="sgd",
-        learning_rate=0.03 * batch_size / 256,
-        weight_decay=1e-4,
-        weight_decay_end=None,
-    )

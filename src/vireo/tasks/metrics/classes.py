@@ -9,9 +9,8 @@ from torch import Tensor
 from vireo.tasks.metrics.metric import Metric, Outcomes, ratio
 
 
-@final
-class Top1(Metric):
-    """Share of examples whose largest logit is the true class; also its mean over classes."""
+class _Accuracy(Metric):
+    """Share of examples whose largest logit is the true class."""
 
     losses, classes, dense, channels, higher_is_better = ("cross-entropy",), True, False, None, True
 
@@ -22,11 +21,12 @@ class Top1(Metric):
         valid: Bool[Tensor, "..."] | None = None,
     ) -> dict[str, Tensor]:
         """Return `predicted`, `truth` and `correct`."""
-        return _outcomes(answer, target)
+        return {"predicted": answer, "truth": target, "correct": answer == target}
 
     def statistics(self, outcomes: Outcomes) -> Float64[np.ndarray, "examples 2"]:
         """Return (correct, 1)."""
-        return _statistics(outcomes)
+        correct = outcomes["correct"].astype(np.float64)
+        return np.stack([correct, np.ones_like(correct)], axis=1)
 
     def value(self, sums: Float64[np.ndarray, "*batch 2"]) -> Float64[np.ndarray, "*batch"]:
         """Return the share that is correct."""
@@ -38,43 +38,22 @@ class Top1(Metric):
 
     def constant(self, targets: Shaped[np.ndarray, "count *channels"]) -> tuple[float, ...]:
         """Return the most frequent class."""
-        return _most_frequent(targets)
+        return (float(np.bincount(targets).argmax()),)
 
 
 @final
-class Count(Metric):
+class Top1(_Accuracy):
+    """Share of examples whose largest logit is the true class; also its mean over classes."""
+
+
+@final
+class Count(_Accuracy):
     """Top-1 where class n means n things; also how far off the counts are."""
-
-    losses, classes, dense, channels, higher_is_better = ("cross-entropy",), True, False, None, True
-
-    def outcomes(
-        self,
-        answer: Int64[Tensor, " batch"],
-        target: Int64[Tensor, " batch"],
-        valid: Bool[Tensor, "..."] | None = None,
-    ) -> dict[str, Tensor]:
-        """Return `predicted`, `truth` and `correct`."""
-        return _outcomes(answer, target)
-
-    def statistics(self, outcomes: Outcomes) -> Float64[np.ndarray, "examples 2"]:
-        """Return (correct, 1)."""
-        return _statistics(outcomes)
-
-    def value(self, sums: Float64[np.ndarray, "*batch 2"]) -> Float64[np.ndarray, "*batch"]:
-        """Return the share that is correct."""
-        return ratio(sums[..., 0], sums[..., 1])
 
     def others(self, outcomes: Outcomes) -> dict[str, float]:
         """Return the macro accuracy, and the mean error of counts."""
-        predicted, truth = outcomes["predicted"], outcomes["truth"]
-        return {
-            "macro-accuracy": macro_accuracy(predicted, truth),
-            "count-error": count_error(predicted, truth),
-        }
-
-    def constant(self, targets: Shaped[np.ndarray, "count *channels"]) -> tuple[float, ...]:
-        """Return the most frequent count."""
-        return _most_frequent(targets)
+        error = count_error(outcomes["predicted"], outcomes["truth"])
+        return super().others(outcomes) | {"count-error": error}
 
 
 def macro_accuracy(predicted: np.ndarray, truth: np.ndarray) -> float:
@@ -97,16 +76,3 @@ def count_error(predicted: np.ndarray, truth: np.ndarray) -> float:
         1.0
     """
     return float(np.abs(predicted.astype(np.int64) - truth).mean())
-
-
-def _outcomes(answer: Tensor, target: Tensor) -> dict[str, Tensor]:
-    return {"predicted": answer, "truth": target, "correct": answer == target}
-
-
-def _statistics(outcomes: Outcomes) -> Float64[np.ndarray, "examples 2"]:
-    correct = outcomes["correct"].astype(np.float64)
-    return np.stack([correct, np.ones_like(correct)], axis=1)
-
-
-def _most_frequent(targets: np.ndarray) -> tuple[float, ...]:
-    return (float(np.bincount(targets).argmax()),)

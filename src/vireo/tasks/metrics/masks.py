@@ -14,9 +14,8 @@ from torch import Tensor
 from vireo.tasks.metrics.metric import Metric, Outcomes, ratio
 
 
-@final
-class MeanIoU(Metric):
-    """Mean over the classes that are present in the truth; void pixels count nowhere."""
+class _ClassIoU(Metric):
+    """Mean IoU over the classes that are present in the truth, from one confusion matrix."""
 
     losses, classes, dense, channels, higher_is_better = ("cross-entropy",), True, True, None, True
 
@@ -47,14 +46,17 @@ class MeanIoU(Metric):
 
 
 @final
-class ForegroundIoU(Metric):
+class MeanIoU(_ClassIoU):
+    """Mean over the classes that are present in the truth; void pixels count nowhere."""
+
+
+@final
+class ForegroundIoU(_ClassIoU):
     """Mean IoU of the classes from 1 on; class 0 is background, learned and not scored.
 
     Pixels whose truth is background count nowhere, as in Cityscapes' own evaluation of its 19
     classes; to take a pixel of another class for background costs that class.
     """
-
-    losses, classes, dense, channels, higher_is_better = ("cross-entropy",), True, True, None, True
 
     def outcomes(
         self,
@@ -64,19 +66,7 @@ class ForegroundIoU(Metric):
     ) -> dict[str, Tensor]:
         """Return each image's `confusion` [batch, true, predicted], its first row zero."""
         scored = target > 0 if valid is None else valid & (target > 0)
-        return {"confusion": confusion(answer, target, scored, self.outputs)}
-
-    def statistics(self, outcomes: Outcomes) -> Float64[np.ndarray, "examples sums"]:
-        """Return, for every class, the pixels in both, in truth, and in prediction."""
-        return _areas(outcomes["confusion"])
-
-    def value(self, sums: Float64[np.ndarray, "*batch sums"]) -> Float64[np.ndarray, "*batch"]:
-        """Return the mean of both / (truth + prediction - both) over classes with truth."""
-        return _mean_iou(sums)
-
-    def others(self, outcomes: Outcomes) -> dict[str, float]:
-        """Return the accuracies and the IoU of each class that is present."""
-        return _accuracies(outcomes["confusion"]) | _ious(outcomes["confusion"])
+        return super().outcomes(answer, target, scored)
 
     def constant(self, targets: Shaped[np.ndarray, "count *channels"]) -> tuple[float, ...]:
         """Return the class from 1 on that has most pixels."""
