@@ -38,7 +38,7 @@ $(VENV)/core.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/core.stamp
-	$(PIP) install --quiet -c constraints.txt -e '.[test,lint]'
+	$(PIP) install --quiet -c constraints.txt -e '.[test,lint,ray]'
 	@touch $@
 
 $(VENV)/docs.stamp: $(VENV)/core.stamp

@@ -5,7 +5,7 @@ What: every method's recipe for small images on ResNet-20, cut to a few minutes;
     network with its initial weights, and the pixels minus a half as unit vectors.
 Run: VIREO_DATA=../shared/data python benchmarks/learns.py --runs moco-v2:3:0 swav:3:0
     A run is pixels, random or METHOD:EPOCHS:SEED[:CHANGES]; changes are key=value of the method,
-    @key=value of the optimiser, with semicolons between.
+    @key=value of the optimiser, --option=value of the command, with semicolons between.
     Runs that are finished are not made again; one line a run is added to results/learns.jsonl.
 Hardware, versions, n: in every line.
 """
@@ -40,13 +40,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", choices=DATA, default="cifar10")
     parser.add_argument("--subset", type=Path, help="learn from this part of the images alone")
-    parser.add_argument("--runs", nargs="+", required=True)
+    parser.add_argument("--runs", nargs="+", default=[])
+    parser.add_argument("--draw", type=Path, help="draw the curves of all lines of --out here")
     parser.add_argument("--folder", type=Path, default=Path("runs/learns"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/learns.jsonl"))
     options = parser.parse_args()
     data = DATA[options.data].format(root=os.environ["VIREO_DATA"])
     for run in options.runs:
         print(json.dumps(one(run, data, options)), flush=True)
+    if options.draw:
+        draw(options.out, options.draw)
 
 
 def one(run: str, data: str, options: argparse.Namespace) -> dict:
@@ -74,14 +77,46 @@ def pretrained(run: str, data: str, folder: Path) -> dict:
     command += ["--out", str(folder), "--architecture", ARCHITECTURE, "--epochs", epochs]
     command += ["--seed", seed, "--threads", "1"]
     for change in more[0].split(";") if more else ():
-        command += ["--optimizer", change[1:]] if change[0] == "@" else ["--set", change]
+        command += flags(change)
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "said.txt").open("w") as said:
         done = subprocess.run([sys.executable, *command], stdout=said, stderr=said, check=False)
     found = {"command": " ".join(command), "failed": done.returncode}
     with contextlib.suppress(OSError):
         found["cost"] = json.loads((folder / "cost.json").read_text())
+        found["curve"] = curve(folder / "metrics.jsonl")
     return found
+
+
+def curve(metrics: Path) -> list[tuple[int, float]]:
+    """Return (steps, kNN on held-out training images) where `--knn-every` asked for it."""
+    judged = [line for line in map(json.loads, metrics.read_text().splitlines()) if "knn" in line]
+    return [(line["step"], line["knn"]) for line in judged]
+
+
+def draw(results: Path, picture: Path) -> None:
+    """Draw kNN while methods learn, and the lines of pixels and of random weights."""
+    import matplotlib.pyplot as plt
+
+    lines = [json.loads(line) for line in results.read_text().splitlines()]
+    figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
+    for line in lines:
+        if line["run"] in ("pixels", "random"):
+            axes.axhline(line["knn_20"], color="grey", linestyle=":")
+            axes.annotate(line["run"], (0, line["knn_20"]), va="bottom")
+        elif line.get("curve"):
+            steps, scores = zip(*line["curve"], strict=True)
+            share = [step / steps[-1] for step in steps]
+            axes.plot(share, scores, marker="o", label=line["run"].split(":")[0])
+    axes.set(xlabel="share of the run", ylabel="kNN, k 20", xlim=(0, 1.02))
+    axes.legend(frameon=False)
+    figure.savefig(picture, dpi=120)
+
+
+def flags(change: str) -> list[str]:
+    if change.startswith("--"):
+        return [change]
+    return ["--optimizer", change[1:]] if change.startswith("@") else ["--set", change]
 
 
 def knn(spec: str, data: str) -> dict[str, float]:

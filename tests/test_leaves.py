@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import fcntl
 import itertools
 import math
 import multiprocessing
@@ -159,6 +160,48 @@ def test_a_lock_keeps_another_process_out(tmp_path):
         process.start()
         process.join()
     assert "Another process is at work on a run" in queue.get()
+
+
+def test_a_refused_run_leaves_no_trace(tmp_path):
+    place = tmp_path / "runs/one/.lock"
+    with pytest.raises(SettingError), files.lock(place, "a run"):
+        assert place.exists()
+        raise SettingError
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(SettingError), files.lock(place, "a run"):
+        raise SettingError
+    assert list(tmp_path.rglob("*")) == [tmp_path / "runs"]  # which was there before
+
+
+def test_a_run_that_did_something_keeps_it(tmp_path):
+    place = tmp_path / "runs/.lock"
+    with pytest.raises(SettingError), files.lock(place, "a run"):
+        (tmp_path / "runs/row.json").write_text("{}")
+        raise SettingError
+    assert list(tmp_path.rglob("*")) == [tmp_path / "runs", tmp_path / "runs/row.json"]
+    with files.lock(place, "a run"):
+        pass
+    with pytest.raises(SettingError), files.lock(place, "a run"):
+        raise SettingError
+    assert place.exists()  # of the run before
+
+
+def test_a_lock_on_a_file_that_is_gone_holds_nothing(tmp_path, monkeypatch):
+    """Between the opening and the locking its last holder may remove it."""
+    place, removed, real = tmp_path / "run/.lock", [], fcntl.flock
+
+    def flock(file, how):
+        real(file, how)
+        if not removed:
+            removed.append(place)
+            place.unlink()
+            place.parent.rmdir()
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with files.lock(place, "a run"):
+        assert place.exists()
+    assert removed
 
 
 def test_unset_variables_in_paths_are_named(monkeypatch, tmp_path):

@@ -8,7 +8,27 @@ from vireo.data.batch import ViewBatch
 from vireo.data.sources.source import Source
 from vireo.encoders.backbones import Backbone, Network
 from vireo.encoders.encoder import Encoder, Features
-from vireo.records import DatasetSpec, EncoderCard
+from vireo.records import DatasetSpec, EncoderCard, Task
+
+
+def card_of(channels, strides=(2, 4, 8, 16, 32), features=None, side: int = 64) -> EncoderCard:
+    """The card of a network of these shapes; there is no network."""
+    return EncoderCard(
+        name="net",
+        method="random",
+        pretraining_set="none",
+        architecture="net",
+        parameters=1,
+        flops=1,
+        input_size=(side, side),
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        strides=strides,
+        channels=channels,
+        features=features or channels[-1],
+        source="random:net",
+        weights="0" * 16,
+    )
 
 
 class TinyBackbone(nn.Module):
@@ -89,6 +109,24 @@ def dropout_network(name: str, input_size: tuple[int, int] | None) -> Network:
 
 ARCHITECTURE = "tests.tiny:tiny_network"
 DATASET = DatasetSpec(name="array", source="tests.tiny:ArraySource")
+
+
+def bright_task(train: int, **changes) -> Task:
+    """Which channel is bright, of `train` images of `ArraySource` to learn it from."""
+    splits = {"train": {"seed": 0, "count": train}, "test": {"seed": 1}}
+    facts = {
+        "name": "bright",
+        "summary": "which channel is bright",
+        "dataset": DatasetSpec(name="array", source="tests.tiny:ArraySource", splits=splits),
+        "target": "class",
+        "outputs": 2,
+        "family": "semantic-image",
+        "head": "linear",
+        "loss": "cross-entropy",
+        "metric": "top-1",
+        "input_size": (8, 8),
+    }
+    return Task(**(facts | changes))
 
 
 def view_batch(

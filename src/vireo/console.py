@@ -32,6 +32,12 @@ def warn(message: str) -> None:
     _console.print(f"[yellow]warning:[/yellow] {escape(message)}", soft_wrap=True)
 
 
+def clear() -> None:
+    """Empty the terminal, for what is printed anew; nothing where nobody watches."""
+    if _console.is_terminal:
+        _console.clear()
+
+
 def hush(quiet: bool) -> None:
     """Print nothing more, or print again: of several processes that do the same one speaks."""
     _console.quiet = quiet

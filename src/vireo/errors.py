@@ -25,6 +25,14 @@ class StoreError(VireoError, RuntimeError):
     """A stored block, row or run that is incomplete, changed or not ours."""
 
 
+class NoSpaceError(StoreError):
+    """A disk or a quota that is full: nothing that follows can be kept, so the work stops."""
+
+
+class DamagedBlockError(StoreError):
+    """A block of features whose bytes are not those that were written; it can be computed again."""
+
+
 class TrainingError(VireoError, RuntimeError):
     """A run that cannot go on: a loss that is not finite, or a collapsed representation."""
 

@@ -5,12 +5,16 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from vireo.errors import StoreError
+from vireo.errors import NoSpaceError, StoreError
+
+_POLL_SECONDS = 0.2
 
 
 @contextlib.contextmanager
@@ -21,7 +25,7 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
     none, never a part.
 
     Raises:
-        StoreError: the disk is full.
+        NoSpaceError: the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
@@ -35,11 +39,16 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
         temporary.replace(path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            raise StoreError(
+        if is_full(error):
+            raise NoSpaceError(
                 f"No space left while writing {path}; free some and run again."
             ) from error
         raise
+
+
+def is_full(error: BaseException) -> bool:
+    """Say whether the system refused to write for want of space, or of a person's share of it."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -95,25 +104,79 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def lock(path: Path, what: str) -> Iterator[None]:
+def lock(path: Path, what: str, wait_seconds: float = 0.0) -> Iterator[None]:
     """Hold an exclusive lock on `path`; the system frees it even if the process is killed.
 
+    A file that a dead process left says nothing: only a living one holds the lock. Children that
+    it forked hold it too, until they notice that it died. Where the block ends with an error, a
+    lock that was made is removed, with the folders made for it that hold nothing else.
+
     Args:
-        path: the lock file, created if needed and left in place.
+        path: the lock file, created if needed and else left in place.
         what: named in the message when somebody else holds it.
+        wait_seconds: how long to wait for them.
 
     Raises:
-        StoreError: another process holds the lock.
+        StoreError: another process holds the lock, or the file system has none.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+    made = [each for each in (path, *path.parents) if not each.exists()]
+    give_up = time.monotonic() + wait_seconds
+    while (file := _locked(path)) is None:
+        if time.monotonic() >= give_up:
             raise StoreError(
                 f"Another process is at work on {what} (lock {path}). Wait for it or stop it."
-            ) from error
-        yield
+            )
+        time.sleep(_POLL_SECONDS)
+    with file:
+        try:
+            yield
+        except BaseException:
+            _unmake(path, made)
+            raise
+
+
+def _locked(path: Path) -> IO[str] | None:
+    """Return the lock file, held, or None while somebody else holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(path.open("a"))
+        if not _held(file, path):
+            return None
+        if os.fstat(file.fileno()).st_nlink == 0:  # its last holder has removed it meanwhile
+            return _locked(path)
+        stack.pop_all()
+        return file
+
+
+def _unmake(path: Path, made: Sequence[Path]) -> None:
+    """Remove a lock that was made, and its folders as far as they are empty."""
+    if path in made:
+        path.unlink()
+        with contextlib.suppress(OSError):
+            for folder in made[1:]:
+                folder.rmdir()
+
+
+def _held(file: IO[str], path: Path) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise StoreError(
+            f"The disk of {path} has no locks ({error.strerror}), so two processes could not be "
+            "held apart. Take a folder on another, or mount it with locks."
+        ) from error
+    return True
+
+
+def remove_leftovers(folder: Path, older_than_seconds: float = 24 * 3600.0) -> None:
+    """Remove what killed processes left under temporary names, some time ago, in `folder`."""
+    for path in folder.glob(".*.tmp"):
+        with contextlib.suppress(FileNotFoundError):  # its process completes it at this moment
+            content = list(path.rglob("*")) or [path]
+            if time.time() - max(map(_written, content)) > older_than_seconds:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -150,6 +213,10 @@ def expand(text: str) -> Path:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON")
+
+
+def _written(path: Path) -> float:
+    return path.stat().st_mtime
 
 
 def _sync(path: Path) -> None:

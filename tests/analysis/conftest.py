@@ -22,6 +22,10 @@ def make_table(encoders=("random", "moco", "swav", "supervised"), seeds=3, tasks
                     {
                         "encoder": encoder,
                         "method": encoder,
+                        "pretraining_set": "none" if encoder == "random" else "rooms",
+                        "images": 1000,
+                        "epochs": 10.0,
+                        "balance": "balanced",
                         "architecture": "resnet20",
                         "task": task,
                         "family": "semantic-image",

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from PIL import Image
-from tests.report.folders import ENCODERS, TASKS, fill
+from tests.report.folders import fill
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -138,30 +138,6 @@ def study(tmp_path_factory):
     return fill(tmp_path_factory.mktemp("cli") / "study")
 
 
-def test_analyse_prints_every_analysis(study):
-    result = call("analyse", study)
-    assert result.exit_code == 0
-    for title in ("Scores", "Normalised scores", "Ranking", "Correlation between tasks"):
-        assert title in result.stdout
-    findings = json.loads(call("analyse", study, "--json").stdout)
-    assert findings[0]["name"] == "scores"
-    assert len(findings[0]["rows"]) == len(ENCODERS) * len(TASKS)
-    only = json.loads(call("analyse", study, "--only", "ranking", "--json").stdout)
-    assert [finding["name"] for finding in only] == ["ranking"]
-
-
-def test_analyse_of_an_incomplete_study_warns_and_names_the_cell(tmp_path):
-    root = fill(tmp_path / "s", skip={("swav-digits", "digits")})
-    result = call("analyse", root)
-    assert result.exit_code == 0
-    assert "missing cells: swav-digits x digits" in result.stderr
-    assert "no scores, normalised, ranking, correlation: Every encoder needs" in result.stderr
-    assert result.stderr.count("Every encoder needs") == 1
-    (line,) = [line for line in result.stdout.splitlines() if line.startswith("swav-digits")]
-    assert "missing" in line  # what there is, is shown
-    assert call("analyse", root, "--only", "scores").exit_code == 2
-
-
 def test_report_writes_the_page_and_figures(study, tmp_path):
     page = tmp_path / "page.html"
     result = call("report", study, "--out", page, "--figures", tmp_path / "figures")
@@ -208,13 +184,19 @@ def test_a_study_is_planned_run_and_told(tmp_path, monkeypatch):
     )
     monkeypatch.chdir(tmp_path)
     planned = json.loads(call("study", "plan", file, "--json").stdout)
-    assert planned == [{"name": "a x digits", "state": "to do", "error": ""}]
+    assert [(line["name"], line["state"]) for line in planned] == [("a x digits", "to do")]
+    assert planned[0]["bytes"] == 1797 * 64 * 4
+    assert planned[0]["seconds"] > 0
     ran = call("study", "run", file, "--device", "cpu")
     assert ran.exit_code == 0, ran.stderr
     assert "[1/1] a x digits" in ran.stderr
     assert "digits" in ran.stdout
-    told = call("study", "status", file)
-    assert "1 cells in runs/s: 1 done." in told.stderr
+    for place in (file, "runs/s"):
+        told = call("study", "status", place, "--watch")
+        assert "1 cells in runs/s: 1 done." in told.stderr
+        assert "(1 computed)" in told.stderr
+    again = call("study", "plan", file)
+    assert "Nothing is left to do." in again.stderr
 
 
 def test_a_failing_cell_is_exit_code_one(tmp_path, monkeypatch):

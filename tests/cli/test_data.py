@@ -48,6 +48,61 @@ def test_a_check_of_nothing_says_what_is_missing_and_how_to_get_it(tmp_path):
     assert "non-commercial" in table.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "there", "asked"),
+    [
+        ("dtd", ".", "dtd"),
+        ("dtd", ".", "dtd/dtd"),
+        ("dtd", "dtd-r1.0.1", "."),
+        ("imagenet", ".", "train"),
+        ("pets", "a folder", "a folder/oxford-iiit-pet"),
+    ],
+)
+def test_a_check_one_folder_too_deep_or_too_high_says_which_it_is(name, there, asked, tmp_path):
+    whole = tmp_path / there
+    miniatures.MAKERS[name](whole)
+    words = ("data", "check", name, "--root", tmp_path / asked)
+    said = " ".join(call(*words).stderr.split())
+    assert f"All of it is in {whole}: name that folder, by --root or VIREO_" in said
+    assert "How to get it" not in said
+    lines = json.loads(call(*words, "--json").stdout)
+    assert {line["whole_in"] for line in lines} == {str(whole)}
+
+
+def test_a_check_beside_nothing_names_no_other_folder(tmp_path):
+    miniatures.dtd(tmp_path / "a/b")
+    (tmp_path / "c").mkdir()
+    for asked in (".", "a/b", "c", "c/d"):  # two folders up, the very one, beside it, none
+        result = call("data", "check", "dtd", "--root", tmp_path / asked, "--json")
+        assert {line["whole_in"] for line in json.loads(result.stdout)} == {""}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("data", "check", "dtd", "--root"),
+        ("data", "get", "dtd", "--root"),
+        ("data", "rooms", "--out"),
+        ("data", "frames", "videos", "--out"),
+        ("pretrain", "simclr", "--data", "digits", "--out"),
+        ("probe", "random:resnet20", "--task", "digits", "--out"),
+        ("subset", "half", "--data", "digits", "--out"),
+        ("demo", "--out"),
+        ("results", "export", "runs", "--to", "csv", "--out"),
+        ("similarity", "random:resnet20", "--images", "digits", "--out"),
+    ],
+    ids=" ".join,
+)
+def test_an_empty_path_is_not_the_folder_one_is_in(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for empty in ("", " "):
+        result = call(*words, empty)
+        assert result.exit_code == 2
+        said = " ".join(result.stderr.replace("│", " ").split())
+        assert f"Invalid value for '{words[-1]}': the path is empty" in said
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_cannot_be_fetched_says_the_steps(tmp_path):
     result = call("data", "get", "imagenet", "--root", tmp_path)
     assert result.exit_code == 2

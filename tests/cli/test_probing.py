@@ -71,6 +71,14 @@ def test_neighbours_are_asked_from_the_command_line(tmp_path):
     assert row.hyperparameters["temperature"] == 0.1
 
 
+def test_what_is_refused_leaves_no_folder(tmp_path):
+    probe = "probe random:tests.tiny:tiny_network --task digits --protocol knn --seeds 2"
+    pretrain = "pretrain simclr --data digits --architecture resnet20 --set temperature=-1"
+    for words in (probe, pretrain):
+        result = RUNNER.invoke(app, [*words.split(), "--out", str(tmp_path / "runs/new")])
+        assert (result.exit_code, list(tmp_path.iterdir())) == (2, []), result.stderr
+
+
 def test_a_mistake_is_a_sentence(tmp_path):
     wrong = call(tmp_path, "--protocol", "knn", "--shots", 3)
     assert wrong.exit_code == 2

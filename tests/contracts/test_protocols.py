@@ -1,12 +1,12 @@
 """What every protocol promises, tested the moment it is listed."""
 
 import dataclasses
-import importlib.util
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests import tiny
 
 from vireo.data.opening import open_split
 from vireo.devices import Compute
@@ -14,32 +14,10 @@ from vireo.encoders.weights import weights_digest
 from vireo.errors import SettingError
 from vireo.probe import probe
 from vireo.probe.protocols import PROTOCOLS
-from vireo.records import DatasetSpec, HeadOptimizer, ProbeSettings, Task
+from vireo.records import HeadOptimizer, ProbeSettings
 from vireo.store import ResultStore, read_table
 
-_TINY = importlib.util.spec_from_file_location("tiny", Path(__file__).parents[1] / "tiny.py")
-tiny = importlib.util.module_from_spec(_TINY)
-_TINY.loader.exec_module(tiny)
-
-TASK = Task(
-    name="bright",
-    summary="which channel is bright",
-    dataset=DatasetSpec(
-        name="array",
-        source="tests.tiny:ArraySource",
-        splits={"train": {"seed": 0, "count": 48}, "test": {"seed": 1}},
-    ),
-    target="class",
-    outputs=2,
-    family="semantic-image",
-    head="linear",
-    loss="cross-entropy",
-    metric="top-1",
-    epochs=12,
-    batch_size=8,
-    learning_rate=3e-2,
-    input_size=(8, 8),
-)
+TASK = tiny.bright_task(48, epochs=12, batch_size=8, learning_rate=3e-2)
 COMPUTE = Compute(device="cpu", precision="float32", threads=1, reason="test")
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from tests import miniatures, miniatures_pixels
+from tests.tiny import card_of
 
 from vireo.data import dataset_card, find_dataset, load_batches, open_split
 from vireo.data.datasets.egohands import VIDEOS
@@ -19,7 +20,6 @@ from vireo.encoders.encoder import Features
 from vireo.encoders.pyramid import map_size
 from vireo.probe.examples import check_label
 from vireo.probe.outcomes import raw_value, score_of
-from vireo.records import EncoderCard
 from vireo.tasks import HEADS, TASKS, find_task
 from vireo.tasks.checks import head_of, metric_of, mistakes
 from vireo.tasks.metrics import constant_like, counted
@@ -42,25 +42,6 @@ NEEDS = {"imagenet-v2": ("imagenet",)}
 """Datasets that read another one too."""
 WITHOUT_IMAGES: dict[str, str] = {}
 """Named datasets that have no miniature, and why."""
-
-
-def card_of(channels, strides=(2, 4, 8, 16, 32)) -> EncoderCard:
-    return EncoderCard(
-        name="net",
-        method="random",
-        pretraining_set="none",
-        architecture="net",
-        parameters=1,
-        flops=1,
-        input_size=(224, 224),
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
-        strides=strides,
-        channels=channels,
-        features=channels[-1],
-        source="random:net",
-        weights="0" * 16,
-    )
 
 
 CARDS = {

@@ -72,13 +72,36 @@ def test_one_that_is_there_is_left_alone(published, tmp_path, capsys):
 def test_a_broken_archive_leaves_nothing_that_looks_whole(published, tmp_path):
     root, whole = tmp_path / "dtd", published.read_bytes()
     published.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match=r"'dtd' could not be fetched: .*run it again"):
+    with pytest.raises(DataError, match=r"'dtd' could not be .* What came is in .*Run it again"):
         get("dtd", root)
     assert not (root / "dtd").exists()
     assert check("dtd", root)[0].problem.startswith("'dtd' is not whole")
     published.write_bytes(whole)
     get("dtd", root)
     assert [split.examples for split in check("dtd", root)] == [12, 6]
+
+
+def test_without_a_network_it_says_so_and_leaves_nothing(published, tmp_path, monkeypatch):
+    nowhere = "http://127.0.0.1:9/dtd-r1.0.1.tar.gz"  # the port of discard, where nobody listens
+    monkeypatch.setattr(torchvision.datasets.DTD, "_URL", nowhere)
+    with pytest.raises(DataError) as caught:
+        get("dtd", tmp_path / "new/dtd")
+    said = str(caught.value)
+    assert "'dtd' could not be fetched: its publisher is out of reach from here ([Errno" in said
+    assert (
+        "Connection refused). Run it again where there is a network, or by hand: unpack dtd" in said
+    )
+    assert "vireo data get" not in said  # which has just failed
+    assert f"https://www.robots.ox.ac.uk/~vgg/data/dtd/, the dataset's folder {tmp_path}" in said
+    assert "What came" not in said
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_page_that_is_gone_is_no_want_of_a_network(published, tmp_path):
+    published.unlink()
+    with pytest.raises(DataError, match=r"HTTP Error 404.*Run it again, or by hand"):
+        get("dtd", tmp_path / "dtd")
+    assert not (tmp_path / "dtd").exists()
 
 
 def test_what_an_interrupted_unpacking_left_is_not_taken_for_whole(published, tmp_path):
@@ -202,6 +225,7 @@ def test_imagenet_without_its_archives_says_where_to_get_them(archives):
     (archives / "ILSVRC2012_img_val.tar").unlink()
     with pytest.raises(SettingError, match=r"has no ILSVRC2012_img_val.tar.*non-commercial.*Regis"):
         get("imagenet", archives)
+    assert not list(archives.glob(".*"))
 
 
 def test_an_imagenet_archive_that_is_cut_off_is_refused(archives):

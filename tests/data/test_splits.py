@@ -105,6 +105,68 @@ def test_a_seed_or_a_split_changes_the_draw():
     assert len(draws) == 4
 
 
+class InScenes(Labelled):
+    def __init__(self, scenes):
+        super().__init__([0] * len(scenes))
+        self.groups = tuple(scenes)
+
+
+SCENES = st.lists(st.sampled_from("abcdefghij"), min_size=20, max_size=120).filter(
+    lambda scenes: len(set(scenes)) > 4
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SCENES, st.integers(0, 9))
+def test_no_scene_is_on_both_sides_of_a_random_cut(scenes, seed):
+    cuts = {"val": Carve(fraction=0.2, seed=seed), "test": Carve(fraction=0.3, seed=seed)}
+    source = InScenes(scenes)
+    parts = {split: members(carve(source, cuts, split)) for split in ("train", "val", "test")}
+    assert sorted(itertools.chain(*parts.values())) == list(range(len(scenes)))
+    assert all(part and part == sorted(part) for part in parts.values())
+    of = {split: {scenes[index] for index in part} for split, part in parts.items()}
+    assert not of["train"] & of["val"]
+    assert not of["train"] & of["test"]
+    assert not of["val"] & of["test"]
+    sizes = Counter(scenes)
+    for split, fraction in (("val", 0.2), ("test", 0.3)):
+        wanted, left = round(fraction * len(scenes)), {*scenes} - of[split]
+        left -= of["val"] if split == "test" else set()
+        got = len(parts[split])
+        # at most the share, and no scene that is left would still fit; or the smallest scene alone
+        fits = got <= wanted and all(got + sizes[scene] > wanted for scene in left)
+        alone = len(of[split]) == 1 and all(sizes[scene] >= got > wanted for scene in left)
+        assert fits or alone
+
+
+def test_which_scenes_are_drawn_depends_on_the_seed_and_not_on_order():
+    scenes = [name for name in "abcdefghijklmnopqrst" for _ in range(5)]
+    drawn = set()
+    for seed in range(20):
+        cut = {"val": Carve(fraction=0.2, seed=seed)}
+        part = carve(InScenes(scenes), cut, "val")
+        assert len(part) == 20
+        assert Counter(part.groups).most_common() == [
+            (name, 5) for name in dict.fromkeys(part.groups)
+        ]
+        again = carve(InScenes(scenes[::-1]), cut, "val")
+        assert {*again.groups} == {*part.groups}
+        drawn.add(frozenset(part.groups))
+    assert len(drawn) > 15
+
+
+def test_a_cut_out_of_one_scene_is_refused():
+    with pytest.raises(DataError, match=r"All 10 examples of 'labelled' .* one scene, 'a'.*'tail'"):
+        carve_validation(InScenes("a" * 10), 0.2, 0)
+    tail = {"val": Carve(fraction=0.2, rule="tail")}
+    assert len(carve(InScenes("a" * 10), tail, "val")) == 2
+
+
+def test_a_limit_leaves_scenes_with_their_examples():
+    kept = limit(InScenes("aabbccddee" * 3), 12, "train")
+    assert [kept.groups[n] for n in range(12)] == ["aabbccddee"[i % 10] for i in members(kept)]
+
+
 def test_tail_cuts_leave_a_gap():
     source = Labelled(list(range(100)))
     cuts = {

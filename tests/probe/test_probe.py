@@ -47,6 +47,7 @@ def test_a_probe_learns_and_stores_all_there_is(run, request, tmp_path, encoder,
     assert row.n == 21
     assert row.raw == (row.score if task.higher_is_better else -row.score)
     assert row.metric == task.metric
+    assert (row.steps, row.encoder_flops) == (encoder.card.steps, encoder.card.flops)
     store = ResultStore(tmp_path / "store" / "results")
     outcomes, gallery = store.outcomes(row.key), store.gallery(row.key)
     np.testing.assert_array_equal(outcomes["index"], np.arange(21))
@@ -238,6 +239,23 @@ def test_examples_of_several_images_are_refused_where_one_is_asked_for(
     monkeypatch.setattr(blobs, "frames", lambda self, index: real(self, index) * 2)
     with pytest.raises(SettingError, match="takes 1 image an example, but 'blobs' has 2"):
         validate(encoder.card, class_task)
+
+
+def test_batch_norm_of_one_image_is_refused_before_any_work(encoder, mask_task, depth_task):
+    for head in ("deeplabv3+", "unet"):
+        one = dataclasses.replace(mask_task, head=head, batch_size=1)
+        if head == "unet":  # it has no batch norm
+            validate(encoder.card, one, PAPER)
+        else:
+            with pytest.raises(SettingError, match="batch_size must be at least 2 for head 'deepl"):
+                validate(encoder.card, one, PAPER)
+    train = {"split": "train", "count": 1}
+    spec = dataclasses.replace(
+        mask_task.dataset, splits={**mask_task.dataset.splits, "train": train}
+    )
+    with pytest.raises(DataError, match="needs at least 2 training images; 'blobs-mask' has 1"):
+        validate(encoder.card, dataclasses.replace(mask_task, dataset=spec), PAPER)
+    validate(encoder.card, dataclasses.replace(depth_task, dataset=spec), PAPER)
 
 
 @pytest.mark.parametrize("name", ["mask_task", "depth_task"])

@@ -37,9 +37,11 @@ def make_row(encoder, task, seed, score):
         pretraining_set="rooms",
         images=None,
         epochs=None,
+        steps=None,
         balance="unknown",
         architecture="resnet20",
         parameters=272474,
+        encoder_flops=81_000_000,
         task=task,
         dataset=task,
         family=family,
@@ -56,6 +58,23 @@ def make_row(encoder, task, seed, score):
         versions={"torch": "2.14.1", "python": "3.11.2"},
         time="2026-01-01T00:00:00Z",
     )
+
+
+def make_outcomes(metric, score, generator, n=40):
+    """What happened to `n` made-up test examples, about as often right as `score` says."""
+    index = np.arange(n)
+    share = min(max(score, 0.05), 0.95)
+    right = generator.uniform(size=n) < share
+    if metric in ("top-1", "count"):
+        return {"index": index, "correct": right}
+    if metric in ("l1", "mae"):
+        error = np.abs(score) * generator.uniform(0.8, 1.2, n)
+        return {"index": index, "error": error, "weight": np.ones(n)}
+    if metric == "fl":
+        inliers = np.rint(100 * share * generator.uniform(0.9, 1.1, n))
+        return {"index": index, "inliers": inliers, "weight": np.full(n, 100.0)}
+    counts = np.array([[45, 5], [5, 45]]) + generator.integers(0, 5, (n, 2, 2))
+    return {"index": index, "confusion": counts}
 
 
 def make_gallery(task, generator):
@@ -91,7 +110,7 @@ def fill(root, encoders=ENCODERS, tasks=tuple(TASKS), seeds=2, *, baseline=ENCOD
                 row = make_row(encoder, task, seed, float(score))
                 rows.append(digest(row.key))
                 if (encoder, task) not in skip:
-                    outcomes = {"index": np.arange(3)}
+                    outcomes = make_outcomes(row.metric, score, generator)
                     store.write(row, outcomes, make_gallery(task, generator))
             cells.append({"encoder": encoder, "task": task, "identity": "i", "rows": rows})
     plan = {"name": "test study", "summary": "made up", "baseline": baseline}

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from vireo.digest import digest
 from vireo.errors import StoreError
+from vireo.files import remove_leftovers
 from vireo.records import BlockKey
 from vireo.store import blocks
 from vireo.store.blocks import ARRAY, MANIFEST, FeatureStore, take
@@ -201,7 +202,7 @@ def test_a_block_that_another_process_completes_meanwhile_is_no_stale_one(tmp_pa
     (tmp_path / f".{digest(KEY)}.other.tmp").mkdir()
     gone = tmp_path / "gone"
     monkeypatch.setattr(type(tmp_path), "rglob", lambda *_: iter([gone]))
-    blocks._remove_stale(tmp_path, digest(KEY))
+    remove_leftovers(tmp_path)
     assert (tmp_path / f".{digest(KEY)}.other.tmp").exists()
 
 

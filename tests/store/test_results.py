@@ -10,56 +10,11 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
+from tests.store.rows import GALLERY, OUTCOMES, make_row
 
 from vireo.digest import digest
 from vireo.errors import StoreError
-from vireo.records import Cost, ResultRow, RowKey
 from vireo.store import ResultStore, read_table
-
-
-def make_row(seed: int = 0, **changes) -> ResultRow:
-    key = RowKey(encoder="e", task="t", protocol="p", scoring="standard", seed=seed)
-    cost = Cost(
-        seconds=1.5,
-        images_per_second=10.0,
-        flops=3,
-        peak_memory_bytes=4,
-        device="cpu",
-        threads=1,
-    )
-    facts = {
-        "key": key,
-        "encoder": "resnet20",
-        "method": "supervised",
-        "pretraining_set": "cifar10",
-        "images": 50000,
-        "epochs": None,
-        "balance": "balanced",
-        "architecture": "resnet20",
-        "parameters": 7,
-        "task": "digits",
-        "dataset": "digits",
-        "family": "semantic-image",
-        "metric": "top-1",
-        "unit": "share",
-        "protocol": "paper",
-        "score": 0.1 + 0.2,
-        "raw": 0.1 + 0.2,
-        "low": 0.1,
-        "high": 0.4,
-        "n": 10,
-        "floor": 0.1,
-        "metrics": {"macro-accuracy": 1 / 3},
-        "hyperparameters": {"epochs": 3, "features": "cached", "learning_rate": 3e-4},
-        "cost": cost,
-        "versions": {"torch": "2"},
-        "time": "2026-01-01T00:00:00+00:00",
-    }
-    return ResultRow(**(facts | changes))
-
-
-OUTCOMES = {"index": np.arange(4), "correct": np.array([True, False, True, True])}
-GALLERY = {"image": np.zeros((2, 3, 3, 3), np.uint8), "truth": np.array([1, 2])}
 
 
 def test_a_row_reads_back_exactly_with_its_arrays(tmp_path):
@@ -92,7 +47,7 @@ def test_a_crash_before_the_last_file_leaves_no_row(tmp_path, monkeypatch):
     def fail(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vireo.store.results.write_json", fail)
+    monkeypatch.setattr("vireo.store.results.write_row", fail)
     with pytest.raises(KeyboardInterrupt):
         ResultStore(tmp_path).write(make_row(), OUTCOMES, GALLERY)
     assert not ResultStore(tmp_path).has(make_row().key)

@@ -15,7 +15,6 @@ from vireo.digest import digest
 from vireo.errors import SettingError, TrainingError
 from vireo.files import read_json, write_json
 from vireo.records import Cost, ResultRow, RowKey
-from vireo.store.folder import StudyFolder
 from vireo.store.results import ResultStore
 
 FILE = """
@@ -88,7 +87,7 @@ class Fake:
 
     def probe(self, encoder, task, settings, *, store, compute, workers=0):
         self._enter(f"{encoder.card.name} x {task.name}")
-        results = ResultStore(StudyFolder(store).results)
+        results = ResultStore(store.results)
         rows = [self.row(encoder, task, key) for key in self.keys(encoder, task, settings)]
         for row in rows:
             results.write(row, {"index": np.arange(2)})
@@ -111,9 +110,11 @@ class Fake:
             pretraining_set=card.pretraining_set,
             images=None,
             epochs=None,
+            steps=None,
             balance="unknown",
             architecture=card.architecture,
             parameters=card.parameters,
+            encoder_flops=card.flops,
             task=task.name,
             dataset="d",
             family=task.family,
@@ -159,4 +160,5 @@ def fake(monkeypatch):
     monkeypatch.setattr(importlib.import_module("vireo.pretrain"), "pretrain", made.pretrain)
     monkeypatch.setattr(vireo.encoders, "open_encoder", made.open, raising=False)
     monkeypatch.setattr(vireo.study.check, "check_run", lambda settings: tiny_encoder().card)
+    monkeypatch.setattr(vireo.study.check, "check_room", lambda plan, cards, folder: [])
     return made

@@ -3,12 +3,13 @@
 import dataclasses
 
 import pytest
+from tests.tiny import bright_task
 
 from vireo.devices import Compute
 from vireo.digest import digest
 from vireo.errors import SettingError
 from vireo.probe.protocols import PROTOCOLS
-from vireo.records import DatasetSpec, EncoderSpec, HeadOptimizer, ProbeSettings, StudyPlan, Task
+from vireo.records import EncoderSpec, HeadOptimizer, ProbeSettings, StudyPlan
 from vireo.store.folder import StudyFolder
 from vireo.store.results import ResultStore
 from vireo.study import run_study, study_status
@@ -16,23 +17,7 @@ from vireo.study.cells import Cell, identity, plan_cells
 from vireo.study.plan import check_names
 from vireo.study.reference import agreement
 
-TASK = Task(
-    name="bright",
-    summary="which channel is bright",
-    dataset=DatasetSpec(
-        name="array",
-        source="tests.tiny:ArraySource",
-        splits={"train": {"seed": 0, "count": 40}, "test": {"seed": 1}},
-    ),
-    target="class",
-    outputs=2,
-    family="semantic-image",
-    head="linear",
-    loss="cross-entropy",
-    metric="top-1",
-    epochs=3,
-    input_size=(8, 8),
-)
+TASK = bright_task(40, epochs=3)
 SETS = tuple(HeadOptimizer(optimizer="adam", learning_rate=rate) for rate in (1e-5, 1e-2))
 SETTINGS = ProbeSettings(
     protocol="reference", reference="b", sets=SETS, seeds=(3, 4), resamples=20, draws=3

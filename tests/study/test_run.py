@@ -154,7 +154,7 @@ def test_a_plan_that_cannot_run_computes_nothing(write, fake, tmp_path):
 
 
 def test_an_encoder_is_opened_once_for_all_its_tasks(write, fake, tmp_path, monkeypatch):
-    monkeypatch.setattr("vireo.study.run.check_plan", lambda plan: None)
+    monkeypatch.setattr("vireo.study.run.check_plan", lambda plan, folder: None)
     run(read_plan(write()), tmp_path / "out")
     assert fake.opened == ["random", "other", "moco"]
 

@@ -40,7 +40,7 @@ FLOW = dataclasses.replace(
         dataclasses.replace(MASK, metric="miou-foreground", head="unet", crop=None, mirror=1.0),
         dataclasses.replace(MASK, metric="iou", outputs=2, class_weights=(0.1, 1.0)),
         dataclasses.replace(MASK, head="siamese-unet", frames=2),  # what changed between two images
-        dataclasses.replace(FLOW, metric="l1", outputs=5, higher_is_better=False),
+        dataclasses.replace(FLOW, metric="l1", outputs=5, higher_is_better=False, batch_size=1),
     ],
 )
 def test_what_goes_together(task):
@@ -53,6 +53,7 @@ def test_what_goes_together(task):
         (IMAGE, {"head": "fusion"}, "frames must be 2 or more for head 'fusion'; got 1"),
         (IMAGE, {"frames": 2}, "frames must be 1 for head 'linear'; got 2"),
         (FLOW, {"frames": 3}, "frames must be 2 for head 'siamese-unet'; got 3"),
+        (MASK, {"batch_size": 1}, "batch_size must be at least 2 for head 'deeplabv3+', which has"),
         (FLOW, {"outputs": 1}, "outputs must be 2 for metric 'fl'; got 1"),
         (MASK, {"metric": "iou"}, "outputs must be 2 for metric 'iou'; got 3"),
         (IMAGE, {"outputs": 1}, "outputs must be at least 2 classes; got 1"),

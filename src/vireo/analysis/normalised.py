@@ -13,9 +13,10 @@ score of a perfect answer (1 for a share, 0 for a negated error):
 import numpy as np
 import pandas as pd
 
-from vireo.analysis.finding import Finding
+from vireo.analysis.context import ALONE, Context
+from vireo.analysis.finding import Figure, Finding
 from vireo.analysis.scores import cell_scores
-from vireo.analysis.table import complete
+from vireo.analysis.table import present
 from vireo.errors import SettingError
 
 CAPTION = (
@@ -27,16 +28,18 @@ CAPTION = (
 )
 
 
-def normalised(table: pd.DataFrame) -> Finding:
+def normalised(table: pd.DataFrame, context: Context = ALONE) -> Finding:
     """Return one line a cell: relative to the baseline, gain over the floor, and skill.
 
     Args:
-        table: with the column `baseline`; `read_study` and `with_facts` add it.
+        table: with the column `baseline`; `read_study` and `with_facts` add it. Cells may be
+            missing; `relative` is empty on a task that the baseline lacks.
+        context: is not asked.
 
     Raises:
-        SettingError: an incomplete table, or no baseline in it.
+        SettingError: no baseline in the table.
     """
-    table = complete(table)
+    table, notes = present(table)
     marked = table["baseline"] if "baseline" in table.columns else pd.Series(False, table.index)
     names = table.loc[marked.to_numpy(dtype=bool), "encoder"].unique()
     if len(names) != 1:
@@ -48,7 +51,25 @@ def normalised(table: pd.DataFrame) -> Finding:
     base = cells[cells["encoder"] == names[0]].set_index("task")["score"]
     cells["relative"] = ratio(cells["score"], cells["task"].map(base))
     columns = ["encoder", "task", "score", "relative", "gain", "skill"]
-    return Finding("Normalised scores", cells[columns], CAPTION.format(baseline=names[0]))
+    caption = CAPTION.format(baseline=names[0])
+    return Finding(
+        "Normalised scores", cells[columns], caption, figures=_figures(cells), notes=notes
+    )
+
+
+def _figures(cells: pd.DataFrame) -> tuple[Figure, ...]:
+    shown = cells.rename(columns={"encoder": "row", "task": "column", "skill": "value"})
+    ordered = shown.sort_values(["family", "column", "row"], kind="stable", ignore_index=True)
+    figure = Figure(
+        kind="heatmap",
+        title="Skill: 0 knows nothing, 1 is perfect",
+        x="task",
+        y="encoder",
+        value="skill",
+        data=ordered[["row", "column", "value"]],
+        limits=(0.0, 1.0),
+    )
+    return (figure,)
 
 
 def with_skill(cells: pd.DataFrame) -> pd.DataFrame:

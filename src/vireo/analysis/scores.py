@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from vireo.analysis.finding import Finding
-from vireo.analysis.table import DEFAULT_LEVEL, complete
+from vireo.analysis.context import ALONE, Context
+from vireo.analysis.finding import Figure, Finding
+from vireo.analysis.table import level_of, present
 
 CAPTION = (
     "Mean over seeds; higher is better, errors are negated. The interval joins two uncertainties "
@@ -17,13 +18,25 @@ CAPTION = (
 )
 
 
-def scores(table: pd.DataFrame) -> Finding:
+def scores(table: pd.DataFrame, context: Context = ALONE) -> Finding:
     """Return one line a cell: score, low, high, seeds, n and floor.
 
-    Raises:
-        SettingError: the table is incomplete; the message names the missing cells.
+    Args:
+        table: cells and seeds may be missing.
+        context: is not asked.
     """
-    return Finding("Scores", cell_scores(complete(table)), CAPTION)
+    table, notes = present(table)
+    cells = cell_scores(table)
+    names = {"encoder": "label", "task": "panel", "score": "value"}
+    shown = cells.rename(columns=names)[["label", "value", "low", "high", "panel"]]
+    figure = Figure(
+        kind="intervals",
+        title="Scores of every encoder",
+        x="score, in the task's unit",
+        y="",
+        data=shown.sort_values(["panel", "value"], kind="stable", ignore_index=True),
+    )
+    return Finding("Scores", cells, CAPTION, figures=(figure,), notes=notes)
 
 
 def cell_scores(table: pd.DataFrame) -> pd.DataFrame:
@@ -38,8 +51,7 @@ def cell_scores(table: pd.DataFrame) -> pd.DataFrame:
         floor=("floor", "mean"),
         **facts,
     )
-    level = float(table["level"].iloc[0]) if "level" in table.columns else DEFAULT_LEVEL
-    half = _seed_half_width(table, level).reindex(cells.index.get_level_values("task"))
+    half = _seed_half_width(table, level_of(table)).reindex(cells.index.get_level_values("task"))
     half_width = half.to_numpy() / np.sqrt(cells["seeds"].to_numpy())
     below, above = cells["score"] - cells["mean_low"], cells["mean_high"] - cells["score"]
     cells["low"] = cells["score"] - np.hypot(below, half_width)
@@ -51,7 +63,7 @@ def cell_scores(table: pd.DataFrame) -> pd.DataFrame:
 def _seed_half_width(table: pd.DataFrame, level: float) -> pd.Series:
     """Per task: t quantile times the standard deviation between seeds, pooled over encoders."""
     groups = table.groupby(["task", "encoder"])["score"]
-    squares = groups.transform(lambda score: (score - score.mean()) ** 2)
+    squares = (table["score"] - groups.transform("mean")) ** 2
     squared = squares.groupby(table["task"]).sum()
     freedom = (groups.size() - 1).groupby(level="task").sum()
     known = freedom.where(freedom > 0)

@@ -1,4 +1,4 @@
-"""The tidy table that analyses read: one line a result row, of one plan, complete.
+"""The tidy table that analyses read: one line a result row, of one plan.
 
 Columns are those of `vireo.store.read_table`; `read_study` adds two facts of the plan that analyses
 need: `baseline` (whether this encoder is the one others are compared with) and `level` (coverage of
@@ -6,23 +6,26 @@ the intervals).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from vireo.analysis.context import ALONE, Context, read_context
+from vireo.analysis.words import listed
 from vireo.errors import SettingError, StoreError
 from vireo.files import read_json
 from vireo.store.folder import StudyFolder
 
+RECIPE = ("method", "pretraining_set", "images", "epochs", "balance", "architecture")
+"""What tells two encoders apart but for the seed of their pre-training."""
 NEEDED = (
-    *("encoder", "method", "architecture", "task", "family", "metric", "unit"),
+    *("encoder", *RECIPE, "task", "family", "metric", "unit"),
     *("protocol", "scoring", "seed", "score", "raw", "low", "high", "n", "floor"),
 )
 DEFAULT_LEVEL = 0.95
-_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,14 @@ class Study:
         missing: "encoder x task" of cells that the plan has and the table has not.
         plan: the plan as plain values; empty where the folder holds rows without a plan.
         errors: cell name to the last line of why it failed.
+        context: what lies beside the table.
     """
 
     table: pd.DataFrame
     missing: tuple[str, ...] = ()
     plan: dict[str, Any] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
+    context: Context = ALONE
 
 
 def read_study(root: Path) -> Study:
@@ -58,10 +63,11 @@ def read_study(root: Path) -> Study:
         raise StoreError(f"{root} holds no results; run a study or a probe with --out {root}.")
     table = read_table(folder.results)
     if not folder.cells.is_file():
-        return Study(table=with_facts(table))
+        return Study(table=with_facts(table), context=read_context(folder, table, {}))
     cells, plan = read_json(folder.cells), read_json(folder.plan)
     try:
-        return _planned(table, cells, plan, _errors(folder))
+        study = _planned(table, cells, plan, _errors(folder))
+        return replace(study, context=read_context(folder, study.table, plan))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StoreError(
             f"{folder.cells} and {folder.plan} are not as a study leaves them; run it again."
@@ -103,16 +109,22 @@ def with_facts(
     return table.assign(baseline=table["encoder"] == baseline, level=level)
 
 
-def complete(table: pd.DataFrame) -> pd.DataFrame:
-    """Return `table` sorted by encoder, task and seed, if every encoder has every task and seed.
+def present(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return `table` sorted by encoder, task and seed, and a note that names what it lacks.
 
     Raises:
-        SettingError: a column, cell or seed is missing (named), a cell is there twice, or rows of
-            different protocols or scorings are mixed.
+        SettingError: a column is missing, a cell is there twice, or rows of different protocols or
+            scorings are mixed. A missing cell is no error.
     """
     consistent(table)
-    _check_filled(table)
-    return table.sort_values(["encoder", "task", "seed"], ignore_index=True)
+    lost = _lost(table)
+    notes = (f"Not there, and so left out: {listed(lost)}.",) if lost else ()
+    return table.sort_values(["encoder", "task", "seed"], ignore_index=True), notes
+
+
+def level_of(table: pd.DataFrame) -> float:
+    """Return the coverage of the table's intervals."""
+    return float(table["level"].iloc[0]) if "level" in table.columns else DEFAULT_LEVEL
 
 
 def consistent(table: pd.DataFrame) -> None:
@@ -139,7 +151,7 @@ def consistent(table: pd.DataFrame) -> None:
     twice = table[table.duplicated(["encoder", "task", "seed"])]
     if len(twice):
         raise SettingError(
-            f"One row a cell and seed is needed; twice there: {_listed(_names(twice))}. "
+            f"One row a cell and seed is needed; twice there: {listed(_names(twice))}. "
             "Name the two encoders apart, or keep the rows of one plan."
         )
 
@@ -149,7 +161,8 @@ def order(values: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(values))
 
 
-def _check_filled(table: pd.DataFrame) -> None:
+def _lost(table: pd.DataFrame) -> list[str]:
+    """Return the names of the cells and seeds that an encoder lacks and others have."""
     have = set(zip(table["encoder"], table["task"], table["seed"], strict=True))
     encoders, tasks = sorted(set(table["encoder"])), sorted(set(table["task"]))
     cells = {(encoder, task) for encoder, task, _ in have}
@@ -157,11 +170,7 @@ def _check_filled(table: pd.DataFrame) -> None:
     for (encoder, task), seed in product(sorted(cells), sorted(set(table["seed"]))):
         if (encoder, task, seed) not in have:
             lost.append(f"{encoder} x {task} (seed {seed})")
-    if lost:
-        raise SettingError(
-            f"Every encoder needs every task and seed; missing: {_listed(lost)}. "
-            "Run the study again to fill them, or leave that encoder or task out."
-        )
+    return lost
 
 
 def _of_plan(table: pd.DataFrame, cells: Sequence[dict[str, Any]]) -> pd.DataFrame:
@@ -186,8 +195,3 @@ def _errors(folder: StudyFolder) -> dict[str, str]:
 
 def _names(table: pd.DataFrame) -> list[str]:
     return sorted({f"{e} x {t}" for e, t in zip(table["encoder"], table["task"], strict=True)})
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

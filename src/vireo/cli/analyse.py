@@ -1,65 +1,132 @@
-"""`vireo analyse`: every analysis of a study's table, as text or JSON."""
+"""`vireo analyse`: a study's questions with their answers, and the tables behind them."""
 
-from collections import defaultdict
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vireo.cli.options import Json
+from vireo.cli.options import PATH, Json
 from vireo.cli.output import Line, score_lines, show
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
-
     from vireo.analysis import Finding
+    from vireo.analysis.table import Study
+
+_MOST_LINES = 40
+_WIDTH = 100
 
 
 def analyse(
-    folder: Annotated[Path, typer.Argument(help="The folder of a study or of probes.")],
-    only: Annotated[str, typer.Option(help="One analysis by name; all if not given.")] = "",
+    folder: Annotated[Path, typer.Argument(help="The folder of a study or of probes.", **PATH)],
+    question: Annotated[
+        str,
+        typer.Option("--question", "--only", help="One analysis by name; all if not given."),
+    ] = "",
     as_json: Json = False,
 ) -> None:
-    """Print scores, normalised scores, ranking and correlations of a study."""
+    """Answer the study's questions from a folder of results, in a sentence each, then the tables.
+
+    It needs the rows and no network, image or torch: a copy of the folder will do.
+    """
     from vireo.analysis import analyse as find
     from vireo.analysis import read_study
     from vireo.console import warn
-    from vireo.report.content import ordered_cells
 
     study = read_study(folder)
     if study.missing:
         warn(f"missing cells: {', '.join(study.missing)}")
-    findings = {only: find(only, study.table)} if only else _possible(study.table)
+    answers: dict[str, Finding | str]
+    if question:
+        answers = {question: find(question, study.table, study.context)}
+    else:
+        answers = _answers(study)
     if as_json:
-        show([_line(name, finding) for name, finding in findings.items()], as_json)
+        show([_line(name, answer) for name, answer in answers.items()], as_json)
         return
+    _print_answers(answers)
     if study.missing and len(study.table):
-        typer.echo("\nScores so far")
-        show(score_lines(ordered_cells(study.table)), as_json)
-    for finding in findings.values():
-        typer.echo(f"\n{finding.title}")
-        show(finding.table.to_dict("records"), as_json)  # type: ignore[arg-type]
-        typer.echo(finding.caption)
+        _print_scores(study)
+    for name, answer in answers.items():
+        if not isinstance(answer, str):
+            _print_finding(name, answer, whole=bool(question))
 
 
-def _possible(table: "DataFrame") -> "dict[str, Finding]":
-    """Return what the analyses find; say once why some of them cannot."""
+def _answers(study: "Study") -> "dict[str, Finding | str]":
+    """Return what every analysis finds, or the sentence that says why it cannot.
+
+    Raises:
+        SettingError: none of them can.
+    """
     from vireo.analysis import ANALYSES
     from vireo.analysis import analyse as find
-    from vireo.console import warn
-    from vireo.errors import SettingError
+    from vireo.errors import SettingError, StoreError
 
-    findings, refused = {}, defaultdict(list)
+    answers: dict[str, Finding | str] = {}
     for name in ANALYSES:
         try:
-            findings[name] = find(name, table)
-        except SettingError as error:
-            refused[str(error)].append(name)
+            answers[name] = find(name, study.table, study.context)
+        except (SettingError, StoreError) as error:
+            answers[name] = str(error)
+    if all(isinstance(answer, str) for answer in answers.values()):
+        raise SettingError(next(str(answer) for answer in answers.values()))
+    return answers
+
+
+def _print_answers(answers: "dict[str, Finding | str]") -> None:
+    """Print a sentence for each question; one sentence may keep several from being answered."""
+    from vireo.analysis import QUESTIONS
+
+    refused: dict[str, list[str]] = {}
+    for name, answer in answers.items():
+        if isinstance(answer, str):
+            refused.setdefault(answer, []).append(name)
+        elif answer.verdict:
+            typer.echo(f"\n{QUESTIONS.get(name, answer.title)} [{name}]")
+            typer.echo(_paragraph(answer.verdict))
     for sentence, names in refused.items():
-        warn(f"no {', '.join(names)}: {sentence}")
-    return findings
+        typer.echo(f"\nNot answered: {', '.join(names)}")
+        typer.echo(_paragraph(sentence))
 
 
-def _line(name: str, finding: "Finding") -> Line:
-    rows = finding.table.astype(object).where(finding.table.notna(), None).to_dict("records")
-    return {"name": name, "title": finding.title, "caption": finding.caption, "rows": rows}
+def _print_scores(study: "Study") -> None:
+    from vireo.report.score_table import ordered_cells
+
+    typer.echo("\nScores so far")
+    show(score_lines(ordered_cells(study.table)), as_json=False)
+
+
+def _print_finding(name: str, finding: "Finding", whole: bool) -> None:
+    """Print a table with its caption and notes; of a long one the first lines."""
+    lines = finding.table.to_dict("records")
+    typer.echo(f"\n{finding.title} [{name}]")
+    shown = lines if whole else lines[:_MOST_LINES]
+    show([{str(key): value for key, value in line.items()} for line in shown], as_json=False)
+    if len(shown) < len(lines):
+        typer.echo(f"... {len(lines)} lines in all: vireo analyse FOLDER --question {name}")
+    typer.echo(_paragraph(finding.caption))
+    for note in finding.notes:
+        typer.echo(_paragraph(f"Note: {note}"))
+
+
+def _paragraph(text: str) -> str:
+    return fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def _line(name: str, answer: "Finding | str") -> Line:
+    """Return one object; an analysis that refuses has the reason and no rows."""
+    from vireo.analysis import QUESTIONS
+
+    line: Line = {"name": name, "question": QUESTIONS.get(name, "")}
+    if isinstance(answer, str):
+        empty = {"title": "", "verdict": "", "caption": "", "notes": [], "rows": []}
+        return line | empty | {"refused": answer}
+    rows = answer.table.astype(object).where(answer.table.notna(), None).to_dict("records")
+    return line | {
+        "title": answer.title,
+        "verdict": answer.verdict,
+        "caption": answer.caption,
+        "notes": list(answer.notes),
+        "rows": rows,
+        "refused": "",
+    }

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vireo.cli.options import Json
+from vireo.cli.options import PATH, Json, written
 from vireo.cli.output import Line, show
 
 if TYPE_CHECKING:
@@ -19,14 +19,16 @@ app = typer.Typer(
 
 Root = Annotated[
     Path | None,
-    typer.Option(help="Folder of a named dataset; else $VIREO_NAME, or $VIREO_DATASETS/NAME."),
+    typer.Option(
+        help="Folder of a named dataset; else $VIREO_NAME, or $VIREO_DATASETS/NAME.", **PATH
+    ),
 ]
 _SHOWN = ("name", "examples", "expected", "size", "first", "first_label", "last", "last_label")
 
 
 @app.command(epilog="Example: vireo data rooms --out rooms --images 500 --size 64 --seed 1")
 def rooms(
-    out: Annotated[Path, typer.Option(help="The folder, made if needed.")],
+    out: Annotated[Path, typer.Option(help="The folder, made if needed.", **PATH)],
     images: Annotated[int, typer.Option(help="Training frames; val and test get a fifth.")] = 1000,
     size: Annotated[int, typer.Option(help="Side of a frame in pixels.")] = 64,
     seed: Annotated[int, typer.Option(help="Of the worlds.")] = 0,
@@ -60,7 +62,7 @@ def check(
     from dataclasses import asdict
 
     from vireo.data.checking import check as look
-    from vireo.data.checking import folder_of, parts_found
+    from vireo.data.checking import folder_of, parts_found, whole_near
     from vireo.data.roots import card_of
 
     found = look(data, root)
@@ -69,8 +71,9 @@ def check(
     if card is not None and card.layout:
         folder = folder_of(data, root)
         parts = parts_found(card, folder)
-        _say_parts(card, folder, parts)
-        facts = _facts(card, folder, parts)
+        near = whole_near(card, folder)
+        _say_parts(card, folder, parts, near)
+        facts = _facts(card, folder, parts) | {"whole_in": str(near or "")}
     lines = [{**asdict(split), **facts} for split in found]
     shown = (*_SHOWN, "problem") if any(split.problem for split in found) else _SHOWN
     show(lines if as_json else [_readable(line) for line in lines], as_json, shown)
@@ -94,8 +97,10 @@ def get(
 
 @app.command(epilog="Example: vireo data frames kinetics/train --out frames --per-second 1")
 def frames(
-    videos: Annotated[Path, typer.Argument(help="A folder of videos, in class folders or not.")],
-    out: Annotated[Path, typer.Option(help="Where a folder of frames a video is made.")],
+    videos: Annotated[
+        Path, typer.Argument(help="A folder of videos, in class folders or not.", parser=written)
+    ],
+    out: Annotated[Path, typer.Option(help="Where a folder of frames a video is made.", **PATH)],
     per_second: Annotated[float, typer.Option(help="Frames a second, of every video.")] = 1.0,
     short_side: Annotated[int, typer.Option(help="Make frames smaller; 0 keeps them.")] = 0,
 ) -> None:
@@ -108,7 +113,9 @@ def frames(
     say(f"Frames are in {out}{left}. Use them as --data folder:{out}")
 
 
-def _say_parts(card: "DatasetCard", folder: Path | None, parts: dict[str, bool]) -> None:
+def _say_parts(
+    card: "DatasetCard", folder: Path | None, parts: dict[str, bool], near: Path | None
+) -> None:
     from vireo.console import say
     from vireo.data.roots import ALL, variable
 
@@ -117,7 +124,9 @@ def _say_parts(card: "DatasetCard", folder: Path | None, parts: dict[str, bool])
     for part, there in parts.items():
         say(f"  {'there' if there else 'MISSING'}  {part}: {card.layout[part]}")
     say(f"Licence: {card.licence}. {card.homepage}")
-    if not all(parts.values()):
+    if near:
+        say(f"All of it is in {near}: name that folder, by --root or {variable(card.name)}.")
+    elif not all(parts.values()):
         say(f"How to get it: {card.how_to_get}")
 
 

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from vireo.cli.options import Device, Threads
+from vireo.cli.options import PATH, Device, Threads
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Where runs, rows and the report go.")] = Path(
+    out: Annotated[Path, typer.Option(help="Where runs, rows and the report go.", **PATH)] = Path(
         "runs/demo"
     ),
     device: Device = "auto",

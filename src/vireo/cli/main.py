@@ -6,7 +6,20 @@ import typer
 from typer.core import TyperGroup
 
 from vireo import __version__
-from vireo.cli import analyse, data, demo, encoder, listing, pretrain, probe, report, study, subset
+from vireo.cli import (
+    analyse,
+    data,
+    demo,
+    encoder,
+    listing,
+    pretrain,
+    probe,
+    report,
+    results,
+    similarity,
+    study,
+    subset,
+)
 from vireo.errors import VireoError
 
 USER_ERROR, FAILED_CELLS, INTERRUPTED = 2, 1, 130
@@ -85,7 +98,12 @@ app.command(
 app.command(
     "probe", epilog="Example: vireo probe random:resnet20 --task digits --out runs/compare"
 )(probe.probe)
+app.command(
+    "similarity",
+    epilog="Example: vireo similarity run:runs/a run:runs/b --images folder:photos",
+)(similarity.similarity)
 app.add_typer(study.app, name="study")
+app.add_typer(results.app, name="results")
 app.command("analyse", epilog="Example: vireo analyse runs/demo")(analyse.analyse)
 app.command("report", epilog="Example: vireo report runs/demo --out report.html")(report.report)
 app.command("demo", epilog="Example: vireo demo --out runs/demo")(demo.demo)

@@ -1,6 +1,7 @@
 """Options that several verbs share."""
 
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +14,21 @@ Threads = Annotated[
     typer.Option(min=1, help="Threads of torch on the CPU; they are part of the numbers."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print an array of objects.")]
+
+
+def written(text: str | Path) -> Path:
+    """Return a path that a person wrote; an empty one would be the folder that they are in.
+
+    Raises:
+        BadParameter: it is empty, as "$UNSET" is in a shell.
+    """
+    if not str(text).strip():
+        raise typer.BadParameter("the path is empty; write one out (. is the folder you are in).")
+    return Path(text)
+
+
+PATH: dict[str, Any] = {"parser": written, "metavar": "PATH"}
+"""What `typer.Option` and `typer.Argument` of a path are told, beside their help."""
 
 
 def compute(device: str, threads: int | None) -> "Compute":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vireo.cli.options import Device, Threads
+from vireo.cli.options import PATH, Device, Threads
 from vireo.errors import SettingError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _DEFAULTS = {"architecture": "resnet18", "epochs": 100, "batch_size": 256, "imag
 def pretrain(
     method: Annotated[str, typer.Argument(help="A method; see vireo list methods.")],
     data: Annotated[str, typer.Option(help="A dataset's name, folder:PATH, parquet:GLOB, ...")],
-    out: Annotated[Path, typer.Option(help="The run's folder.")],
+    out: Annotated[Path, typer.Option(help="The run's folder.", **PATH)],
     recipe: Annotated[
         str | None,
         typer.Option(help="paper, small (images of 32 pixels) or a file; the options change it."),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from vireo.cli.options import Device, Json, Threads
+from vireo.cli.options import PATH, Device, Json, Threads
 
 if TYPE_CHECKING:
     from vireo.records import EncoderSpec, ProbeSettings
@@ -40,7 +40,7 @@ class Scoring(StrEnum):
 def probe(
     encoder: Annotated[list[str], typer.Argument(help="run:DIR, file:PATH, ..., or NAME=SPEC.")],
     task: Annotated[list[str], typer.Option(help="A task's name or file; may be repeated.")],
-    out: Annotated[Path, typer.Option(help="Where rows and features are kept.")] = PROBES,
+    out: Annotated[Path, typer.Option(help="Where rows and features are kept.", **PATH)] = PROBES,
     protocol: Annotated[Protocol, typer.Option(help="How encoders are asked.")] = Protocol.tuned,
     scoring: Annotated[
         Scoring, typer.Option(help="How answers are counted: as usual, or by the released code.")

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from vireo.cli.options import PATH
+
 
 class Rule(StrEnum):
     """How many images of each class."""
@@ -33,7 +35,7 @@ _SHARES = {Rule.half: 0.5, Rule.quarter: 0.25}
 def subset(
     rule: Annotated[Rule, typer.Argument(help="How many images of each class.")],
     data: Annotated[list[str], typer.Option(help="folder:PATH, ...; repeat for a combination.")],
-    out: Annotated[Path, typer.Option(help="Folder of the subset; use it as subset:OUT.")],
+    out: Annotated[Path, typer.Option(help="Folder of the subset; use it as subset:OUT.", **PATH)],
     share: Annotated[
         float, typer.Option(help="Of each class (fraction) or each set (combination).")
     ] = 0.25,

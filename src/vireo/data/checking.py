@@ -1,7 +1,8 @@
 """Looking at a dataset: what of it is there, how many examples, the first and the last of them."""
 
+import contextlib
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -67,6 +68,34 @@ def parts_found(card: DatasetCard, folder: Path | None) -> dict[str, bool]:
     """Return for each part of a named dataset's layout whether it is in `folder`."""
     missing = missing_parts(card, folder) if folder else card.layout
     return {part: part not in missing for part in card.layout}
+
+
+def whole_near(card: DatasetCard, folder: Path | None) -> Path | None:
+    """Return where a named dataset is whole, if that is just above or below `folder`, not in it.
+
+    Its archive may lie in a folder more than the layout has, or `folder` may be a part of the
+    layout itself: "dtd/dtd" of the dataset's "dtd/dtd/images".
+
+    Args:
+        card: of the dataset.
+        folder: where a person looks for it.
+    """
+    if folder is None or not folder.is_dir() or not missing_parts(card, folder):
+        return None
+    near = [above for above in folder.absolute().parents if _is_part(card, folder, above)]
+    with contextlib.suppress(PermissionError):
+        near += sorted(below for below in folder.iterdir() if below.is_dir())
+    return next((place for place in near if not missing_parts(card, place)), None)
+
+
+def _is_part(card: DatasetCard, folder: Path, above: Path) -> bool:
+    """Whether a pattern of the layout leads from `above` through `folder`."""
+    within = folder.absolute().relative_to(above).parts
+    starts = (PurePath(pattern).parts[: len(within)] for pattern in card.layout)
+    return any(
+        "**" not in start and len(start) == len(within) and PurePath(*within).match("/".join(start))
+        for start in starts
+    )
 
 
 def _split(spec: DatasetSpec, name: str, card: DatasetCard | None) -> SplitFound:

@@ -54,16 +54,32 @@ def get(name: str, root: Path | None) -> Path:
     with files.lock(root / f"{_PARTIAL}.lock", f"fetching '{name}'"):
         partial = root / _PARTIAL
         _clear(partial, card)
+        partial.mkdir(exist_ok=True)
         console.say(f"Fetching '{name}' into {root}. Licence: {card.licence}. {card.homepage}")
         try:
             _FETCHERS.get(card.downloader, _download)(card, partial, root)
-        except _FAILURES as error:
-            raise DataError(
-                f"'{name}' could not be fetched: {error}. Archives that came whole are kept in "
-                f"{partial}; run it again to go on, or do it by hand: {card.how_to_get}"
-            ) from error
+        except (*_FAILURES, SettingError) as error:
+            _clear(partial, card)
+            if isinstance(error, SettingError):
+                raise
+            raise DataError(_failure(card, error, partial, root)) from error
         _move(partial, root, card)
     return root
+
+
+def _failure(card: DatasetCard, error: Exception, partial: Path, root: Path) -> str:
+    """Say why nothing came, what is kept, and what a person can do."""
+    reason, step = str(error).rstrip("."), "Run it again"
+    if isinstance(error, urllib.error.URLError) and not isinstance(error, urllib.error.HTTPError):
+        reason = f"its publisher is out of reach from here ({error.reason})"
+        step = "Run it again where there is a network"
+    if partial.exists():
+        step = f"What came is in {partial}; archives that are whole stay. {step}"
+    by_hand = card.how_to_get.removeprefix(f"Run 'vireo data get {card.name}', or ")
+    return (
+        f"'{card.name}' could not be fetched: {reason}. {step}, or by hand: {by_hand} The homepage "
+        f"is {card.homepage}, the dataset's folder {root}."
+    )
 
 
 def _fetchable(name: str, root: Path | None) -> tuple[DatasetCard, Path]:
@@ -88,9 +104,8 @@ def _fetchable(name: str, root: Path | None) -> tuple[DatasetCard, Path]:
 
 
 def _clear(partial: Path, card: DatasetCard) -> None:
-    """Remove what an earlier attempt unpacked; archives stay."""
-    partial.mkdir(parents=True, exist_ok=True)
-    for path in sorted(partial.rglob("*"), reverse=True):
+    """Remove what an attempt unpacked, and the folder if it is empty then; archives stay."""
+    for path in [*sorted(partial.rglob("*"), reverse=True), partial]:
         if path.is_symlink() or (path.is_file() and path.name not in card.checksums):
             path.unlink()
         elif path.is_dir() and not any(path.iterdir()):

@@ -38,6 +38,8 @@ class Subset(Source):
         self.name = source.name
         self.targets = source.targets
         self.class_names = source.class_names
+        if source.groups:
+            self.groups = tuple(source.groups[index] for index in self.indices)
         self.digest = digest(source.digest, digest_integers(self.indices))
 
     def __len__(self) -> int:
@@ -61,10 +63,11 @@ def carve(source: Source, cuts: Mapping[str, Carve], split: str) -> Source:
     """Return one part of `source`: a split of `cuts`, or "train", what all cuts leave.
 
     Cuts are made in order. A fraction is of all examples, rounded; a random cut is stratified where
-    there are classes or counts: each is drawn by its share, to within one example.
+    there are classes or counts: each is drawn by its share, to within one example. Where the source
+    has groups, whole ones are drawn instead, up to the fraction.
 
     Raises:
-        DataError: a part would be empty.
+        DataError: a part would be empty, or all examples are of one group.
         SettingError: a fraction or gap that cannot be, or no such split.
     """
     if split != "train" and split not in cuts:
@@ -125,8 +128,33 @@ def _cut(source: Source, rest: Indices, cut: Carve, purpose: str) -> tuple[Indic
     size = round(cut.fraction * len(source))
     if cut.rule == "tail":
         return rest[-size:], rest[: len(rest) - size - cut.gap]
-    taken = _draw(rest, _strata(source)[rest], size, digest(purpose, cut.seed))
+    key = digest(purpose, cut.seed)
+    taken = (
+        _draw_groups(source, rest, size, key)
+        if source.groups
+        else _draw(rest, _strata(source)[rest], size, key)
+    )
     return taken, np.setdiff1d(rest, taken)
+
+
+def _draw_groups(source: Source, candidates: Indices, count: int, key: str) -> Indices:
+    """Draw whole groups, each that fits into what is left of `count`; the smallest if none does."""
+    members: dict[str, list[int]] = {}
+    for index in candidates.tolist():
+        members.setdefault(source.groups[index], []).append(index)
+    if len(members) < 2:
+        raise DataError(
+            f"All {len(candidates)} examples of '{source.name}' to cut from are of one scene, "
+            f"'{next(iter(members))}', and no scene may be in two parts; add scenes, or cut by "
+            "rule = 'tail' with a gap."
+        )
+    ranked = sorted(members, key=lambda name: (seeding.integer(key, f"group {name}"), name))
+    taken: list[int] = []
+    for name in ranked:
+        if len(taken) + len(members[name]) <= count:
+            taken += members[name]
+    smallest = min((members[name] for name in ranked), key=len)
+    return np.sort(np.array(taken or smallest, dtype=np.int64))
 
 
 def _strata(source: Source) -> Indices:

@@ -5,6 +5,7 @@ from where, and where to put it.
 """
 
 import dataclasses
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from vireo.encoders import ARCHITECTURES, zoo
 from vireo.encoders.downloads import hub
 from vireo.encoders.downloads.fetching import cache_folder, fetch, is_offline, stated_checksum
 from vireo.encoders.encoder import Encoder
-from vireo.encoders.measure import Origin, make_card, measure
+from vireo.encoders.measure import Measured, Origin, make_card, measure
 from vireo.encoders.opening import make_network, open_encoder, open_file
 from vireo.errors import CheckpointError, SettingError
 from vireo.records import EncoderCard, EncoderSpec, PublishedEncoder
@@ -124,8 +125,7 @@ def fetch_published(known: PublishedEncoder) -> Path:
 def card_of(spec: EncoderSpec) -> EncoderCard:
     """Return the card that `open_encoder` would give, without downloading anything for it.
 
-    A published encoder that is not on this machine yet is described by the zoo; instead of its
-    weights' digest stands that of the zoo's row, which no stored block or row is ever keyed by.
+    A published encoder that is not on this machine yet is described by the zoo (`stated_card`).
 
     Raises:
         VireoError: what opening would raise; a file that would have to come from a network that
@@ -134,13 +134,24 @@ def card_of(spec: EncoderSpec) -> EncoderCard:
     kind, _, name = spec.spec.partition(":")
     if kind != "zoo":
         return open_encoder(spec).card
-    known = zoo.find(name)
-    if is_here(spec) or not _can_be_fetched(known):
+    if is_here(spec) or not _can_be_fetched(zoo.find(name)):
         return open_encoder(spec).card
+    return stated_card(spec)
+
+
+def stated_card(spec: EncoderSpec) -> EncoderCard:
+    """Return the card of a `zoo:` encoder as it is published, whether its file is here or not.
+
+    Instead of its weights' digest stands that of the zoo's row, which no stored block or row is
+    ever keyed by.
+
+    Raises:
+        SettingError: the zoo has no such name, or the spec states another architecture.
+    """
+    known = zoo.find(spec.spec.partition(":")[2])
     stated = _stated(spec, known)
-    with torch.device("meta"):
-        network = make_network(known.architecture, input_size=spec.input_size)
     size = spec.input_size or known.input_size
+    maps, measured = _measured(known.architecture, spec.input_size, size)
     assert stated.mean is not None
     assert stated.std is not None
     return EncoderCard(
@@ -156,9 +167,34 @@ def card_of(spec: EncoderSpec) -> EncoderCard:
         images=known.images,
         epochs=known.epochs,
         balance=known.balance,
-        maps=network.maps,
-        **vars(measure(network.backbone, size)),
+        maps=maps,
+        **vars(measured),
     )
+
+
+def obstacle(spec: EncoderSpec) -> str:
+    """Return why the file of a published encoder cannot be had here; "" where it can, or is here.
+
+    Raises:
+        SettingError: the zoo has no such name.
+    """
+    if is_here(spec) or _can_be_fetched(known := zoo.find(spec.spec.partition(":")[2])):
+        return ""
+    try:
+        fetch_published(known)  # says why, before any network is asked
+    except CheckpointError as error:
+        return str(error)
+    return ""
+
+
+@functools.cache
+def _measured(
+    architecture: str, stated: tuple[int, int] | None, size: tuple[int, int]
+) -> tuple[str, Measured]:
+    """Return how an architecture's maps come about, and what it weighs."""
+    with torch.device("meta"):
+        network = make_network(architecture, input_size=stated)
+    return network.maps, measure(network.backbone, size)
 
 
 def is_here(spec: EncoderSpec) -> bool:

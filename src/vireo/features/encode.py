@@ -62,10 +62,10 @@ def encode(  # noqa: PLR0913 - where from, where to, how: none of these follows 
     Raises:
         SettingError: an unknown output.
         DataError: an empty source, an unreadable image, or features that are not finite.
-        StoreError: a stored block that changed.
+        StoreError: a stored block that is not one of ours; one that changed is computed again.
     """
     keys = block_keys(encoder, source, size=size, output=output, split=split, compute=compute)
-    found = {name: store.find(key) if store else None for name, key in keys.items()}
+    found = {name: store.sound(key) if store else None for name, key in keys.items()}
     missing = {name: key for name, key in keys.items() if found[name] is None}
     if missing:
         if not len(source):

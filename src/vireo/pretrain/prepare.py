@@ -9,6 +9,7 @@ import numpy as np
 from vireo import devices
 from vireo.data import find_dataset, open_split
 from vireo.data.sources.source import Source
+from vireo.data.subsets.source import SubsetSource
 from vireo.data.views.loading import num_batches
 from vireo.devices import Compute
 from vireo.digest import digest
@@ -18,7 +19,7 @@ from vireo.methods import find_method
 from vireo.methods.building import build_method, method_settings
 from vireo.methods.method import Method
 from vireo.pretrain.optimizers import check_optimizer, shorten_warmup
-from vireo.records import DatasetSpec, OptimizerSettings, PretrainSettings
+from vireo.records import DatasetSpec, OptimizerSettings, PretrainSettings, SubsetRecipe
 
 MAX_WORKERS = 8
 
@@ -100,9 +101,7 @@ def prepare(
         method.published_optimizer(settings.batch_size), settings.epochs
     )
     check_optimizer(optimizer, settings.epochs)
-    data = settings.data
-    spec = find_dataset(data) if isinstance(data, str) else data
-    source = open_split(spec, "train")
+    spec, source = open_images(settings.data)
     num_classes = count_classes(source)
     method.check(
         options,
@@ -123,6 +122,19 @@ def prepare(
         steps_per_epoch=num_batches(source, settings.batch_size),
         compute=compute,
     )
+
+
+def open_images(data: str | DatasetSpec | SubsetRecipe) -> tuple[DatasetSpec, Source]:
+    """Return the images that a run trains on, and the set they are said to be of.
+
+    Raises:
+        SettingError: no such set, or a part that cannot be drawn of it.
+        DataError: the images are not there or not readable.
+    """
+    if isinstance(data, SubsetRecipe):
+        return DatasetSpec(name=data.name, source="subset"), SubsetSource.drawn(data)
+    spec = find_dataset(data) if isinstance(data, str) else data
+    return spec, open_split(spec, "train")
 
 
 def count_classes(source: Source) -> int | None:

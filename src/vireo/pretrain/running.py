@@ -1,8 +1,7 @@
 """Pre-train an encoder into a folder, from the start or from where it was left."""
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +64,7 @@ def pretrain(
         TrainingError: the loss is not finite, or the features have collapsed.
         KeyboardInterrupt: after Ctrl-C or SIGTERM, when a checkpoint is written.
     """
-    with joined() as processes, processes.held(_claimed(out)):
+    with joined() as processes, processes.held(claimed(out)):
         recipe = processes.first(lambda: read_recipe(out, settings))
         if recipe is not None and processes.first(lambda: is_finished(out)):
             return out
@@ -83,13 +82,6 @@ def pretrain(
         _write_cost(trainer, method, out)
         processes.first(lambda: _finish(run, method.encoder, out))
     return out
-
-
-@contextlib.contextmanager
-def _claimed(out: Path) -> Iterator[None]:
-    out.mkdir(parents=True, exist_ok=True)
-    with claimed(out):
-        yield
 
 
 def _prepared(

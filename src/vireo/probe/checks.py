@@ -4,11 +4,11 @@ import math
 from collections.abc import Iterator
 
 from vireo.catalog import resolve
-from vireo.errors import SettingError
+from vireo.errors import DataError, SettingError
 from vireo.probe.examples import Examples
 from vireo.probe.protocols import answering, protocol_of
 from vireo.records import ProbeSettings, Task
-from vireo.tasks.checks import metric_of
+from vireo.tasks.checks import head_of, metric_of
 
 
 def check_settings(task: Task, settings: ProbeSettings) -> None:
@@ -32,6 +32,12 @@ def check_examples(task: Task, settings: ProbeSettings, examples: Examples) -> N
     Raises:
         DataError: they do not suffice.
     """
+    needed, found = head_of(task).smallest_batch, len(examples.fit)
+    if protocol_of(settings).trains and found < needed:
+        raise DataError(
+            f"The head '{task.head}' has batch norm and needs at least {needed} training images; "
+            f"'{task.name}' has {found}. Add images, or take another head."
+        )
     if name := protocol_of(settings).lacks:
         resolve({}, name, "protocol")(task, settings, examples)
 

@@ -23,7 +23,6 @@ from torch import Tensor, nn
 
 from vireo import console, schedules
 from vireo.data.stacking import resize_nearest
-from vireo.errors import DataError
 from vireo.probe.frozen import Frozen, Loss, loss_of
 from vireo.probe.grid import Configuration, grid_of, product
 from vireo.probe.maps import MapBatch, Maps
@@ -31,7 +30,7 @@ from vireo.probe.pixels import Draws
 from vireo.probe.training import permutation
 from vireo.probe.whole_images import Predicted, predict_whole
 from vireo.records import ProbeSettings, Task
-from vireo.tasks.checks import head_of, metric_of
+from vireo.tasks.checks import metric_of
 from vireo.tasks.heads import Head
 from vireo.tasks.metrics import Metric, constant_like
 
@@ -68,13 +67,7 @@ def dense_grid(task: Task, settings: ProbeSettings) -> tuple[Configuration, ...]
 
 
 def num_steps(task: Task, examples: int) -> int:
-    """Return how many steps a head is trained for by whole batches.
-
-    Raises:
-        DataError: there are too few images for batch norm.
-    """
-    if examples < 2 and head_of(task).dense:
-        raise DataError(f"A dense head needs at least 2 training images; '{task.name}' has one.")
+    """Return how many steps a head is trained for by whole batches."""
     steps = task.epochs * max(1, examples // task.batch_size)
     return steps if task.max_steps is None else min(steps, task.max_steps)
 

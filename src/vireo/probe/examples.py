@@ -11,7 +11,9 @@ from torch import Tensor
 from vireo.console import warn
 from vireo.data import DATASETS, Source, find_dataset, load_batches, open_split
 from vireo.data.roots import absence
+from vireo.data.sources.codes import digest_integers
 from vireo.data.splits import Subset, carve_validation
+from vireo.digest import digest
 from vireo.errors import DataError, SettingError
 from vireo.probe.protocols import protocol_of
 from vireo.records import EncoderCard, ProbeSettings, Task
@@ -35,6 +37,17 @@ class Part:
     def __len__(self) -> int:
         """Return the number of examples."""
         return len(self.rows)
+
+    @property
+    def digest(self) -> str:
+        """The identity of its examples.
+
+        Which rows a stratified cut takes follows from its source and the protocol. Which scenes one
+        takes has changed before: their rows are a part of it.
+        """
+        whole = self.source.digest
+        cut = self.source.groups and len(self) < len(self.source)
+        return digest(whole, digest_integers(self.rows)) if cut else whole
 
 
 @dataclass(frozen=True)
@@ -73,11 +86,15 @@ class Examples:
 
     @property
     def sources(self) -> dict[str, str]:
-        """The digest of the examples of each part; paths are no part of it."""
-        found = {"fit": self.fit, "test": self.test, **self.extra}
+        """The digest of the examples of each part that decides a row's score.
+
+        Paths are no part of it, nor are further test sets: the same head is asked whether or not
+        they are there.
+        """
+        found = {"fit": self.fit, "test": self.test}
         if self.validation is not None:
             found["validation"] = self.validation
-        return {name: part.source.digest for name, part in found.items()}
+        return {name: part.digest for name, part in found.items()}
 
 
 def open_examples(task: Task, settings: ProbeSettings) -> Examples:

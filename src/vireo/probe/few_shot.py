@@ -21,15 +21,15 @@ from vireo.probe.answering import Supply, answered, warn_if_alike
 from vireo.probe.examples import Examples, targets_of
 from vireo.probe.frozen import Frozen
 from vireo.probe.grid import grid_of
-from vireo.probe.image_level import plan_of
-from vireo.probe.many_heads import many, pad, take
-from vireo.probe.one_head import OneHead, first_weights
+from vireo.probe.image_level import plan_of, train_heads
+from vireo.probe.many_heads import pad
+from vireo.probe.one_head import OneHead
 from vireo.probe.outcomes import Answered
 from vireo.probe.scaling import Scales
 from vireo.probe.select import best
-from vireo.probe.training import Fit, train
+from vireo.probe.training import Fit
 from vireo.records import ProbeSettings, Task
-from vireo.tasks.checks import head_of, metric_of
+from vireo.tasks.checks import metric_of
 
 _FOLDS = 5
 """Parts of the shots of a class that are held out in turn; fewer where there are fewer shots."""
@@ -38,17 +38,7 @@ _FOLDS = 5
 def answer_few_shot(
     frozen: Frozen, examples: Examples, seeds: Sequence[int], digest: str
 ) -> list[Answered]:
-    """Train and test the heads of all draws of all `seeds`.
-
-    Args:
-        frozen: the encoder at work.
-        examples: the data.
-        seeds: one answer each; a seed's answer does not depend on the others.
-        digest: seeds the draws, first weights and batch order, with the seed.
-
-    Raises:
-        TrainingError: no configuration of a draw ends with finite weights.
-    """
+    """Train and test the heads of all draws of all `seeds`; see `protocols.Answering`."""
     supply = Supply(frozen, examples)
     warn_if_alike(supply)
     pool = _Pool(supply, digest)
@@ -113,18 +103,9 @@ class _Pool:
         self, rows: Int64[Tensor, "draws classes shots"], drawn: Sequence[int]
     ) -> list[list[OneHead]]:
         """Train every configuration on the rows of every draw, all together."""
-        task = self.frozen.task
         plan = plan_of(self.frozen, drawn, self.digest)
-        first = first_weights(self.frozen.encoder.card, task, drawn)
         fit = Fit(self._padded, self.targets, rows.flatten(1))
-        weights = train(many(head_of(task)), fit, first, plan)
-        return [
-            [
-                OneHead(task, take(weights, draw, config), self.scales)
-                for config in range(len(plan.configurations))
-            ]
-            for draw in range(len(rows))
-        ]
+        return train_heads(self.frozen, fit, plan, drawn=drawn, scales=self.scales)
 
     def judge(self, head: OneHead, rows: Int64[Tensor, "classes shots"]) -> tuple[float, float]:
         """Return score and loss of a head on some rows."""

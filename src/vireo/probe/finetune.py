@@ -55,17 +55,7 @@ def mistakes(task: Task, settings: ProbeSettings) -> Iterator[str]:
 def answer_finetuned(
     frozen: Frozen, examples: Examples, seeds: Sequence[int], digest: str
 ) -> list[Answered]:
-    """Train an encoder and a head for each of `seeds`, and test them.
-
-    Args:
-        frozen: the encoder at work; it is not changed.
-        examples: the data.
-        seeds: one answer each; a seed's answer does not depend on the others.
-        digest: seeds first weights, batch order, places and colours, with the seed.
-
-    Raises:
-        TrainingError: an encoder or a head does not end with finite weights.
-    """
+    """Train a copy of the encoder and a head for each of `seeds`; see `protocols.Answering`."""
     return [_answer(frozen, examples, seed, digest) for seed in seeds]
 
 

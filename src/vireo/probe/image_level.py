@@ -30,34 +30,16 @@ Facts = dict[str, float | int | str]
 def answer_images(
     frozen: Frozen, examples: Examples, seeds: Sequence[int], digest: str
 ) -> list[Answered]:
-    """Train and test the heads of all `seeds`.
-
-    Args:
-        frozen: the encoder at work.
-        examples: the data.
-        seeds: one answer each; a seed's answer does not depend on the others.
-        digest: seeds first weights and batch order, with the seed.
-
-    Raises:
-        TrainingError: no configuration of a seed ends with finite weights.
-    """
-    task, supply = frozen.task, Supply(frozen, examples)
+    """Train and test the heads of all `seeds`; see `protocols.Answering`."""
+    supply = Supply(frozen, examples)
     warn_if_alike(supply)
     features, targets = supply.known(examples.fit)
     scales = Scales.of(features, targets, standardise=frozen.settings.protocol == "tuned")
     fit = Fit(pad(scales.features(features)), scales.scaled(targets))
     plan = plan_of(frozen, seeds, digest)
     drawn = [seeding.integer(digest, "head", index=seed) for seed in seeds]
-    first = first_weights(frozen.encoder.card, task, drawn)
-    weights = train(many(head_of(task)), fit, first, plan)
+    heads = train_heads(frozen, fit, plan, drawn=drawn, scales=scales)
     steps = num_steps(plan, fit)
-    heads = [
-        [
-            OneHead(task, take(weights, seed, config), scales)
-            for config in range(weights[0].shape[2])
-        ]
-        for seed in range(len(seeds))
-    ]
     chosen = [_select(supply, each) for each in heads]  # of all seeds, before any test image
     return [
         answered(supply, seed, [tried[place]], facts | {"steps": steps})
@@ -78,6 +60,28 @@ def plan_of(frozen: Frozen, seeds: Sequence[int], digest: str) -> Plan:
         cosine=frozen.settings.protocol in ("tuned", "few-shot"),
         class_weights=task.class_weights,
     )
+
+
+def train_heads(
+    frozen: Frozen, fit: Fit, plan: Plan, *, drawn: Sequence[int], scales: Scales
+) -> list[list[OneHead]]:
+    """Train the heads of a plan together; return those of each seed, one a configuration.
+
+    Args:
+        frozen: the encoder at work.
+        fit: what they are fitted on.
+        plan: its seeds and configurations.
+        drawn: seeds the first weights, for each of the plan's seeds.
+        scales: of features and numbers in `fit`.
+    """
+    task = frozen.task
+    first = first_weights(frozen.encoder.card, task, drawn)
+    weights = train(many(head_of(task)), fit, first, plan)
+    configurations = range(len(plan.configurations))
+    return [
+        [OneHead(task, take(weights, seed, config), scales) for config in configurations]
+        for seed in range(len(plan.seeds))
+    ]
 
 
 def _select(supply: Supply, heads: Sequence[OneHead]) -> tuple[int, Facts]:

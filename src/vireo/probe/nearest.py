@@ -27,13 +27,9 @@ from vireo.tasks.checks import metric_of
 def answer_nearest(
     frozen: Frozen, examples: Examples, seeds: Sequence[int], digest: str
 ) -> list[Answered]:
-    """Answer with the neighbours in all of the training examples.
+    """Answer with the neighbours in all of the training examples; see `protocols.Answering`.
 
-    Args:
-        frozen: the encoder at work.
-        examples: the data.
-        seeds: there is one: nothing is drawn.
-        digest: seeds nothing.
+    There is one seed, for nothing is drawn.
     """
     (seed,) = seeds
     settings, supply = frozen.settings, Supply(frozen, examples)

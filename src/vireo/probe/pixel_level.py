@@ -52,17 +52,7 @@ class _Supplies:
 def answer_pixels(
     frozen: Frozen, examples: Examples, seeds: Sequence[int], digest: str
 ) -> list[Answered]:
-    """Train and test the heads of all `seeds`.
-
-    Args:
-        frozen: the encoder at work.
-        examples: the data.
-        seeds: one answer each; a seed's answer does not depend on the others.
-        digest: seeds first weights, batch order and colours, with the seed.
-
-    Raises:
-        TrainingError: no head of a seed ends with finite weights.
-    """
+    """Train and test the heads of all `seeds`; see `protocols.Answering`."""
     supplies = _open(frozen, examples)
     return [_answer(frozen, supplies, seed, digest) for seed in seeds]
 

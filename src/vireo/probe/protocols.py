@@ -16,7 +16,12 @@ from vireo.records import ProbeSettings, Task
 from vireo.tasks.checks import head_of
 
 Answering = Callable[..., list[Any]]
-"""`(frozen, examples, seeds, digest)` to the answers of all seeds, in their order."""
+"""`(frozen, examples, seeds, digest)` to the answers of all seeds, in their order.
+
+The encoder is at work (`Frozen`), the data are open (`Examples`). One seed's answer does not depend
+on the others. The digest seeds, with the seed, whatever is drawn: first weights, batch order,
+shots, places, colours. A head that does not end with finite weights is a `TrainingError`.
+"""
 
 _INTERVAL = ("resamples", "level")
 

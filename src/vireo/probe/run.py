@@ -37,7 +37,7 @@ def probe(
     task: Task,
     settings: ProbeSettings,
     *,
-    store: Path,
+    store: Path | StudyFolder,
     compute: Compute,
     workers: int = 0,
 ) -> list[ResultRow]:
@@ -63,11 +63,12 @@ def probe(
         TrainingError: a head diverged.
     """
     validate(encoder.card, task, settings)
-    folder = StudyFolder(store)
+    folder = store if isinstance(store, StudyFolder) else StudyFolder(store)
     results = ResultStore(folder.results)
     examples = open_examples(task, settings)
     keys = _keys(encoder, task, settings, examples)
     missing = {seed: key for seed, key in keys.items() if not results.has(key)}
+    _warn_of_untested(examples, [results.row(keys[seed]) for seed in keys if seed not in missing])
     if missing:
         encoder.freeze().to(compute.torch_device, memory_format=compute.memory_format)  # type: ignore[call-overload]
         frozen = Frozen(
@@ -133,11 +134,12 @@ def _keys(
 ) -> dict[int, RowKey]:
     """Return the row key of each seed.
 
-    A task is what decides its numbers: its text and its dataset's paths do not, its examples do.
+    A task is what decides its score: its text, its dataset's paths and further test sets do not,
+    its examples do.
     """
     size = input_size(encoder.card, task)
     preprocessing = preprocessing_digest(encoder.card, size, maps=head_of(task).dense)
-    asked = replace(task, dataset="", summary="", similar_pretraining=())
+    asked = replace(task, dataset="", summary="", similar_pretraining=(), extra_tests=())
     shared = {
         "encoder": digest(weights_digest(encoder.backbone), preprocessing),
         "task": digest(asked, examples.sources),
@@ -145,6 +147,20 @@ def _keys(
         "scoring": settings.scoring,
     }
     return {seed: RowKey(seed=seed, **shared) for seed in settings.seeds}
+
+
+def _warn_of_untested(examples: Examples, rows: Sequence[ResultRow]) -> None:
+    """Say which further test sets the heads of kept rows were not asked, as they are now."""
+    for name, part in examples.extra.items():
+        if any(row.hyperparameters.get(_tested_on(name)) != part.digest for row in rows):
+            console.warn(
+                f"Rows of '{rows[0].task}' on '{rows[0].encoder}' are kept from when '{name}' was "
+                "not there, or was another; delete them to have their heads tested on it too."
+            )
+
+
+def _tested_on(name: str) -> str:
+    return f"examples@{name}"
 
 
 def _row(
@@ -159,9 +175,11 @@ def _row(
         pretraining_set=card.pretraining_set,
         images=card.images,
         epochs=card.epochs,
+        steps=card.steps,
         balance=card.balance,
         architecture=card.architecture,
         parameters=card.parameters,
+        encoder_flops=card.flops,
         task=task.name,
         dataset=examples.test.source.name,
         family=task.family,
@@ -191,6 +209,7 @@ def _facts(frozen: Frozen, examples: Examples) -> dict[str, float | int | str]:
         "train_images": len(examples.fit),
         "validation_images": len(examples.validation or ()),
         "precision": frozen.compute.precision,
+        **{_tested_on(name): part.digest for name, part in examples.extra.items()},
     }
 
 

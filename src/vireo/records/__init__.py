@@ -8,7 +8,7 @@ from vireo.records.cards import (
     PublishedEncoder,
 )
 from vireo.records.datasets import Carve, DatasetSpec
-from vireo.records.rows import BlockKey, Cost, ResultRow, RowKey, SimilarityRow
+from vireo.records.rows import BlockKey, Cost, ResultRow, RowKey, SimilarityKey, SimilarityRow
 from vireo.records.settings import (
     HeadOptimizer,
     OptimizerSettings,
@@ -17,6 +17,7 @@ from vireo.records.settings import (
     Scoring,
     StudyPlan,
 )
+from vireo.records.subsets import SubsetRecipe
 from vireo.records.task import Task
 
 __all__ = [
@@ -36,7 +37,9 @@ __all__ = [
     "ResultRow",
     "RowKey",
     "Scoring",
+    "SimilarityKey",
     "SimilarityRow",
     "StudyPlan",
+    "SubsetRecipe",
     "Task",
 ]

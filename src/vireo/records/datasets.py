@@ -13,8 +13,9 @@ class Carve:
 
     Attributes:
         fraction: share of the examples that goes to the new split.
-        rule: "random" (seeded; stratified where the examples have classes) or "tail" (the last
-            examples in order, for frames of a video).
+        rule: "random" (seeded; of whole scenes where the source knows them, else stratified where
+            the examples have classes) or "tail" (the last examples in order, for frames of a
+            video).
         gap: examples dropped before a tail, so that neighbouring frames do not straddle the cut.
         seed: of a random cut.
     """

@@ -11,15 +11,23 @@ import math
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from vireo.catalog import unknown
 from vireo.errors import SettingError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 Record = TypeVar("Record")
 Path = tuple[str | int, ...]
 
 _LARGEST = 2**53
+_UNITED = ("DatasetSpec", "SubsetRecipe")
+"""Records that one setting may hold either of; pydantic puts their names into its paths."""
+
+
+_ADAPTERS: "dict[type[Any], TypeAdapter[Any]]" = {}
 
 
 class Mistake(NamedTuple):
@@ -45,17 +53,26 @@ def check_record(
         values: what a file holds.
         where: the place of `values` in the file; sentences and paths begin with it.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     mistakes = list(_unknown_keys(kind, values, where))
     unheard = list(_no_data(values, where))
     if unheard:
         return None, [*mistakes, *unheard]
     try:
-        record = TypeAdapter(kind).validate_json(json.dumps(values), strict=True)
+        record = _adapter(kind).validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
         return None, [*mistakes, *_sentences(error.errors(include_url=False), values, where)]
     return (None, mistakes) if mistakes else (record, [])
+
+
+def _adapter(kind: type[Any]) -> "TypeAdapter[Any]":
+    """Return what reads records of a kind; making it takes longer than reading many."""
+    from pydantic import TypeAdapter
+
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
 
 
 def refuse(where: str, mistakes: Sequence[str]) -> None:
@@ -100,12 +117,37 @@ def _sentences(
     Where a branch got further than others (a list whose third item is wrong), it speaks alone.
     """
     found: dict[Path, list[Mapping[str, Any]]] = {}
-    for item in items:
+    for item in _of_meant_records(items):
         found.setdefault(_place(item, values), []).append(item)
     for path, said in found.items():
         if not any(len(other) > len(path) and other[: len(path)] == path for other in found):
             place = (*where, *path)
             yield Mistake(place, f"{dotted(place) or 'file'} {_rule(said)}")
+
+
+def _of_meant_records(items: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Leave out what pydantic says of a record that a table was not meant to be.
+
+    Of a union of records that is each that lacks more of its fields than another.
+    """
+    lacking: dict[Path, dict[str, int]] = {}
+    for item in items:
+        loc = item["loc"]
+        for place, part in enumerate(loc):
+            if part in _UNITED:
+                branches = lacking.setdefault(loc[:place], {})
+                is_own = item["type"] == "missing" and place == len(loc) - 2
+                branches[part] = branches.get(part, 0) + is_own
+    meant = {place: min(branches.values()) for place, branches in lacking.items()}
+    return [
+        item
+        for item in items
+        if all(
+            lacking[item["loc"][:place]][part] == meant[item["loc"][:place]]
+            for place, part in enumerate(item["loc"])
+            if part in _UNITED
+        )
+    ]
 
 
 def _rule(items: Sequence[Mapping[str, Any]]) -> str:
@@ -139,7 +181,7 @@ def _place(item: Mapping[str, Any], values: Any) -> Path:
 
 
 def _unknown_keys(hint: Any, value: Any, where: Path) -> Iterator[Mistake]:
-    for option in _options(hint):
+    for option in _meant(_options(hint), value):
         if dataclasses.is_dataclass(option) and isinstance(value, Mapping):
             yield from _of_record(option, value, where)
         elif typing.get_origin(option) is tuple and isinstance(value, list):
@@ -159,6 +201,14 @@ def _of_record(kind: Any, value: Mapping[str, Any], where: Path) -> Iterator[Mis
             place = f" in {dotted(where)}" if where else ""
             sentence = unknown(key, hints, f"key{place}").removesuffix(".")
             yield Mistake((*where, key), sentence)
+
+
+def _meant(options: tuple[Any, ...], value: Any) -> Sequence[Any]:
+    """Return the options of a union; of several records the one that knows most of the keys."""
+    records = [option for option in options if dataclasses.is_dataclass(option)]
+    if len(records) < 2 or not isinstance(value, Mapping):
+        return options
+    return [max(records, key=lambda kind: len(value.keys() & typing.get_type_hints(kind).keys()))]
 
 
 def _options(hint: Any) -> tuple[Any, ...]:

@@ -63,7 +63,8 @@ class ResultRow:
     """One encoder on one task with one seed: written once, never changed.
 
     Attributes:
-        method ... epochs: facts of the encoder's card that analyses group by.
+        method ... parameters: facts of the encoder's card that analyses group by.
+        encoder_flops: of one forward pass at the card's input size; None in rows of format 1.
         score: higher is better; raw: the metric's own value and direction.
         low, high: bootstrap interval of `score` over the n test examples.
         floor: score of the best constant answer.
@@ -80,9 +81,11 @@ class ResultRow:
     pretraining_set: str
     images: int | None
     epochs: float | None
+    steps: int | None
     balance: str
     architecture: str
     parameters: int
+    encoder_flops: int | None
     task: str
     dataset: str
     family: str
@@ -103,14 +106,55 @@ class ResultRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimilarityRow:
-    """How alike two encoders' features are on the same images (CKA, Kornblith et al. 2019)."""
+class SimilarityKey:
+    """Everything that decides how alike two encoders are found; its digest is the row's file name.
+
+    Attributes:
+        first, second: digests of weights, architecture and preprocessing. Never of a path or name.
+        images: digest of the images in their order.
+        side: of the square that images are resized to.
+        representation: "flattened" (maps as they are) or "pooled" (their mean over places).
+        estimator: "biased", "unbiased" (HSIC1) or "minibatch" (the mean HSIC1 of batches).
+        batch_size: of "minibatch"; 0 of the others, which see all images at once.
+        compute: precision the encoders ran in.
+    """
 
     first: str
     second: str
-    first_block: str
-    second_block: str
     images: str
+    side: int
+    representation: str
     estimator: str
+    batch_size: int
+    compute: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimilarityRow:
+    """CKA of every block of one encoder with every block of another, or of itself.
+
+    Attributes:
+        first, second: the encoders' names.
+        first_method ... second_set: facts of their cards that analyses group by.
+        first_blocks, second_blocks: names of the blocks, shallow first.
+        dataset: name and split of the images; n: how many.
+        values: [first block][second block]; None where a block gives all images the same. Between
+            two encoders (i, j) and (j, i) are different cells.
+        versions: of python, torch, vireo and what else decides numbers.
+        time: UTC, ISO 8601.
+    """
+
+    key: SimilarityKey
+    first: str
+    second: str
+    first_method: str
+    second_method: str
+    first_set: str
+    second_set: str
+    first_blocks: tuple[str, ...]
+    second_blocks: tuple[str, ...]
+    dataset: str
     n: int
-    value: float
+    values: tuple[tuple[float | None, ...], ...]
+    versions: Mapping[str, str] = field(default_factory=dict)
+    time: str

@@ -6,6 +6,7 @@ from typing import Literal
 
 from vireo.records.cards import EncoderSpec
 from vireo.records.datasets import DatasetSpec
+from vireo.records.subsets import SubsetRecipe
 from vireo.records.task import Task
 
 Scoring = Literal["standard", "released"]
@@ -54,7 +55,8 @@ class PretrainSettings:
     """One pre-training run. Its digest names the run.
 
     Attributes:
-        data: a dataset's name or spec; the split "train" is used.
+        data: a dataset's name or spec, or a part of one that is drawn when the run begins; of each
+            the split "train" is used.
         options: settings of the method that differ from its paper's (queue_size, temperature, ...).
         optimizer: None means the method's published one, scaled to the batch size by its paper's
             rule.
@@ -67,7 +69,7 @@ class PretrainSettings:
 
     method: str
     architecture: str
-    data: str | DatasetSpec
+    data: str | DatasetSpec | SubsetRecipe
     epochs: int
     batch_size: int
     image_size: int

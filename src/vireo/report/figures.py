@@ -1,17 +1,14 @@
-"""Static figures of a study for a README or a paper: PNG and SVG, by matplotlib."""
+"""The study in one picture, for a README: all scores, and the two tasks that agree least."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from vireo.analysis import read_study
-from vireo.analysis.table import consistent, order
-from vireo.files import atomic_writer
-from vireo.report.content import ordered_cells
+from vireo.analysis.table import order
+from vireo.report.drawing.parts import short
 from vireo.report.words import task_words
 
 if TYPE_CHECKING:
@@ -21,31 +18,22 @@ if TYPE_CHECKING:
 COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7a7a7a")
 
 
-def write_figures(study_dir: Path, out: Path) -> list[Path]:
-    """Write `overview.png` and `overview.svg` of a study into the folder `out`.
+def overview(cells: pd.DataFrame) -> "Figure":
+    """Draw the overview of a table of cells.
 
     Left: every encoder's score on every task, coloured by skill over the floor. Right: the two
     tasks that order the encoders least alike, with intervals.
-
-    Raises:
-        StoreError: no results there.
     """
-    table = read_study(study_dir).table
-    consistent(table)
-    figure = overview(ordered_cells(table))
-    return [_save(figure, out / f"overview.{kind}") for kind in ("png", "svg")]
-
-
-def overview(cells: pd.DataFrame) -> "Figure":
-    """Draw the overview of a table of cells."""
+    import matplotlib as mpl
     from matplotlib.figure import Figure
 
     tasks, encoders = order(list(cells["task"])), order(list(cells["encoder"]))
     width, height = 6.5 + 0.85 * len(tasks), max(3.4, 1.6 + 0.5 * len(encoders))
-    figure = Figure(figsize=(width, height), layout="constrained", dpi=160)
-    heat, scatter = figure.subplots(1, 2, width_ratios=(0.85 * len(tasks) + 1.2, 3.8))
-    draw_scores(heat, cells)
-    draw_pair(scatter, cells, *least_alike(cells))
+    with mpl.rc_context({"text.parse_math": False}):
+        figure = Figure(figsize=(width, height), layout="constrained", dpi=160)
+        heat, scatter = figure.subplots(1, 2, width_ratios=(0.85 * len(tasks) + 1.2, 3.8))
+        draw_scores(heat, cells)
+        draw_pair(scatter, cells, *least_alike(cells))
     return figure
 
 
@@ -73,9 +61,9 @@ def draw_scores(axes: "Axes", cells: pd.DataFrame) -> None:
             fontsize=9,
             fontweight="bold" if best else "normal",
         )
-    labels = [f"{_plain(word.name)}\n{word.metric}, {word.unit}" for word in words.values()]
+    labels = [f"{short(word.name)}\n{word.metric}, {word.unit}" for word in words.values()]
     axes.set_xticks(range(len(tasks)), labels, fontsize=7.5, rotation=35, ha="right")
-    axes.set_yticks(range(len(encoders)), [_plain(name) for name in encoders], fontsize=9)
+    axes.set_yticks(range(len(encoders)), [short(name) for name in encoders], fontsize=9)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     axes.set_title("Score (bold: best), coloured by skill over the floor", fontsize=9, loc="left")
@@ -97,7 +85,7 @@ def draw_pair(axes: "Axes", cells: pd.DataFrame, first: str, second: str) -> Non
             left, bottom, xerr=x_bar, yerr=y_bar, fmt="o", color=colour, elinewidth=0.8, ms=6
         )
         axes.annotate(
-            _plain(name),
+            short(name),
             (left, bottom),
             xytext=(-5 if right else 5, -11 if number % 2 else 5),
             ha="right" if right else "left",
@@ -105,8 +93,8 @@ def draw_pair(axes: "Axes", cells: pd.DataFrame, first: str, second: str) -> Non
             fontsize=8,
             color=colour,
         )
-    axes.set_xlabel(_plain(words[first].axis), fontsize=8.5)
-    axes.set_ylabel(_plain(words[second].axis), fontsize=8.5)
+    axes.set_xlabel(short(words[first].axis), fontsize=8.5)
+    axes.set_ylabel(short(words[second].axis), fontsize=8.5)
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(0.18)
@@ -128,21 +116,3 @@ def _bar(line: Mapping[Any, Any], factor: float) -> tuple[float, list[list[float
     """Return a score and the lengths of its error bar, as matplotlib takes them."""
     score, low, high = (float(line[name]) * factor for name in ("score", "low", "high"))
     return score, [[score - low], [high - score]]
-
-
-def _plain(name: str) -> str:
-    """Keep matplotlib from reading a dollar sign as the start of mathematics."""
-    return name.replace("$", r"\$")
-
-
-def _save(figure: "Figure", path: Path) -> Path:
-    import matplotlib as mpl
-
-    kind = path.suffix[1:]
-    metadata = {"Date": None} if kind == "svg" else {}
-    with (
-        mpl.rc_context({"svg.hashsalt": "vireo", "svg.fonttype": "path"}),
-        atomic_writer(path) as file,
-    ):
-        figure.savefig(file, format=kind, metadata=metadata)
-    return path

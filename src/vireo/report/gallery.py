@@ -13,6 +13,7 @@ from vireo.report.pictures import (
     data_uri,
     depth_range,
     longest_flow,
+    photo_uri,
 )
 from vireo.report.words import DASH
 
@@ -81,7 +82,7 @@ def _line(task: str, index: int, answers: Mapping[str, Arrays], names: Names) ->
     image, truth = first["image"][index], first["truth"][index]
     where = f"{task}, example {index + 1}"
     tiles = [
-        Tile(f"{where}: input", uri=data_uri(image)),
+        Tile(f"{where}: input", uri=photo_uri(image)),
         _answer(f"{where}: truth", truth, truth, names),
     ]
     for encoder, arrays in answers.items():

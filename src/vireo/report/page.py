@@ -6,7 +6,6 @@ it names, so a name that holds markup could do nothing even if it were not escap
 
 import base64
 import hashlib
-import math
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,9 @@ from vireo import __version__
 from vireo.analysis import read_study
 from vireo.files import write_bytes
 from vireo.report.content import collect
-from vireo.report.words import number
+from vireo.report.words import TURNERS, number
+
+SCRIPTS = ("basics.js", "tables.js", "plots.js", "start.js")
 
 
 def write_report(study_dir: Path, out: Path) -> Path:
@@ -38,13 +39,15 @@ def render(content: dict[str, Any]) -> str:
     from plotly.offline import get_plotlyjs
 
     environment = Environment(
-        loader=FunctionLoader(_asset), autoescape=True, undefined=StrictUndefined
+        loader=FunctionLoader(_asset),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: value.translate(TURNERS) if type(value) is str else value,
     )
-    environment.filters["cell"] = _cell
-    plotly, script = get_plotlyjs(), _asset("page.js")
+    environment.filters["signed"] = lambda value: number(value, 2)
+    plotly, script = get_plotlyjs(), _script()
     page: str = environment.get_template("page.html.j2").render(
         **content,
-        plotted_correlation='"correlation": null' not in content["data"],
         version=__version__,
         policy=_policy(plotly, script),
         style=_trusted(_asset("style.css")),
@@ -52,6 +55,12 @@ def render(content: dict[str, Any]) -> str:
         script=_trusted(script),
     )
     return page
+
+
+def _script() -> str:
+    """Return the page's own script: its files share one scope that nothing else sees."""
+    parts = "\n".join(_asset(name) for name in SCRIPTS)
+    return f'"use strict";\n(() => {{\n{parts}}})();\n'
 
 
 def _policy(*scripts: str) -> str:
@@ -72,9 +81,3 @@ def _asset(name: str) -> str:
 def _trusted(text: str) -> Markup:
     """Mark a text that vireo or plotly ships as safe; never one that a person or file gave."""
     return Markup(text)
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return number(value, 4 if abs(value) < 1e4 or math.isnan(value) else 0)
-    return str(value)

@@ -13,6 +13,20 @@ FAMILIES = {
     "semantic-pixel": "semantic, pixel",
     "structural-pixel": "structural, pixel",
 }
+TURNERS = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\ufffd")
+"""Letters that turn the direction of all text after them: a name must not, so they are marked."""
+_FROZEN = "Every encoder is frozen; only a small head is trained on its features."
+PROTOCOLS = {
+    "tuned": f"{_FROZEN} Its learning rate and weight decay are chosen for each encoder on a "
+    "validation part of the training images.",
+    "paper": f"{_FROZEN} The published hyper-parameters are used, and the last epoch.",
+    "reference": f"{_FROZEN} Its optimiser and rate are those that were best for one reference "
+    "encoder on a validation part of the training images.",
+    "knn": "Every encoder is frozen and nothing is trained: the nearest training examples vote.",
+    "few-shot": f"{_FROZEN} A few training examples of every class are drawn, several times.",
+    "fine-tune": "Every encoder is trained together with its head.",
+}
+"""Protocol to what it does."""
 
 
 @dataclass(frozen=True)

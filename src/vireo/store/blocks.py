@@ -8,7 +8,8 @@ A block is a folder named by the digest of its `BlockKey`:
 Shards are consecutive runs of rows of the one file, each with its own hash, so that a flipped bit
 is traced to its rows while the whole block stays one memory-mapped array. A block is written under
 a temporary name and renamed when complete: a block that exists is whole. Hashes are compared when
-a process first opens a block; a block of bytes that changed is refused, never served.
+a process first opens a block; a block of bytes that changed is never served: `find` refuses it,
+`sound` removes it, so that it is computed again.
 
 Reading touches pages of the file, and the memory this process is shown to use grows with them. Use
 `take`, which reads rows in the file's order.
@@ -17,7 +18,7 @@ Reading touches pages of the file, and the memory this process is shown to use g
 import contextlib
 import math
 import shutil
-import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -26,15 +27,15 @@ import numpy as np
 import xxhash
 
 from vireo import files
+from vireo.console import warn
 from vireo.digest import digest, plain
-from vireo.errors import StoreError
+from vireo.errors import DamagedBlockError, StoreError
 from vireo.records import BlockKey
 
 ARRAY = "block.npy"
 MANIFEST = "manifest.json"
 SHARD_BYTES = 64 << 20
 _FORMAT = 1
-_STALE_SECONDS = 24 * 3600.0
 _DTYPES = ("float16", "float32", "float64", "int64", "int32", "uint8", "bool")
 
 
@@ -96,7 +97,8 @@ class FeatureStore:
         """Return a block, memory-mapped and read-only, or None where it is not stored.
 
         Raises:
-            StoreError: the block is short, changed, or not one of ours.
+            DamagedBlockError: the block is short or changed.
+            StoreError: it is not one of ours.
         """
         folder = self.root / digest(key)
         if not folder.exists():
@@ -107,6 +109,21 @@ class FeatureStore:
             _verify(folder, array, manifest["shards"])
             self._verified.add(folder.name)
         return array
+
+    def sound(self, key: BlockKey) -> np.ndarray | None:
+        """Like `find`, but remove a block that is damaged, and say so: it can be made again."""
+        folder = self.root / digest(key)
+        seen = _identity(folder)
+        try:
+            return self.find(key)
+        except DamagedBlockError as error:
+            if _identity(folder) == seen:  # else another process has made it again meanwhile
+                doomed = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
+                with contextlib.suppress(FileNotFoundError):
+                    folder.rename(doomed)
+                    shutil.rmtree(doomed)
+            warn(f"{str(error).partition(';')[0]}; it is computed again.")
+            return None
 
     @contextlib.contextmanager
     def write(self, key: BlockKey, shape: tuple[int, ...], dtype: str) -> Iterator[Writer]:
@@ -120,7 +137,7 @@ class FeatureStore:
         assert shape[0] > 0, "a block has at least one row"
         assert dtype in _DTYPES, f"dtype {dtype}"
         folder = self.root / digest(key)
-        _remove_stale(self.root, folder.name)
+        files.remove_leftovers(self.root)
         with files.atomic_folder(folder) as temporary:
             with files.atomic_writer(temporary / ARRAY) as file:
                 np.lib.format.write_array_header_1_0(file, _header(shape, dtype))
@@ -135,6 +152,13 @@ class FeatureStore:
                 "shards": writer.shards,
             }
             files.write_json(temporary / MANIFEST, manifest)
+
+
+def _identity(folder: Path) -> int | None:
+    try:
+        return folder.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def take(block: np.ndarray, indices: np.ndarray) -> np.ndarray:
@@ -179,11 +203,11 @@ def _open(folder: Path, manifest: dict[str, Any]) -> np.ndarray:
     try:
         array: np.ndarray = np.load(folder / ARRAY, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise StoreError(
+        raise DamagedBlockError(
             f"{folder / ARRAY} is missing or cut short ({error}); delete {folder} and run again."
         ) from error
     if [list(array.shape), str(array.dtype)] != [manifest.get("shape"), manifest.get("dtype")]:
-        raise StoreError(
+        raise DamagedBlockError(
             f"{folder / ARRAY} has another shape or type than its manifest says; delete {folder}"
             " and run again."
         )
@@ -198,7 +222,7 @@ def _verify(folder: Path, array: np.ndarray, shards: Any) -> None:
         file.seek(array.offset)  # type: ignore[attr-defined]
         for rows, expected in _shards(shards, len(array), folder):
             if xxhash.xxh3_64_hexdigest(file.read(rows * row_bytes)) != expected:
-                raise StoreError(
+                raise DamagedBlockError(
                     f"Rows {first} to {first + rows - 1} of {folder / ARRAY} changed since they"
                     f" were written; delete {folder} and run again."
                 )
@@ -211,16 +235,7 @@ def _shards(shards: Any, num_rows: int, folder: Path) -> list[tuple[int, str]]:
     except (TypeError, ValueError, KeyError):
         pairs = []
     if min((rows for rows, _ in pairs), default=0) < 1 or sum(n for n, _ in pairs) != num_rows:
-        raise StoreError(
+        raise DamagedBlockError(
             f"{folder / MANIFEST} does not account for every row; delete {folder} and run again."
         )
     return pairs
-
-
-def _remove_stale(root: Path, name: str) -> None:
-    """Remove temporary folders of this block that a killed process left a day ago or earlier."""
-    for folder in root.glob(f".{name}.*.tmp"):
-        with contextlib.suppress(FileNotFoundError):  # its process completes it at this moment
-            newest = max((path.stat().st_mtime for path in folder.rglob("*")), default=time.time())
-            if time.time() - newest > _STALE_SECONDS:
-                shutil.rmtree(folder, ignore_errors=True)

@@ -8,12 +8,17 @@ from pathlib import Path
 class StudyFolder:
     """The layout of a study's output folder.
 
+    Attributes:
+        root: the folder.
+        features_at: another place for the features, such as a machine's own disk.
+
     Example:
         >>> StudyFolder(Path("runs/demo")).results.as_posix()
         'runs/demo/results'
     """
 
     root: Path
+    features_at: Path | None = None
 
     @property
     def plan(self) -> Path:
@@ -38,7 +43,12 @@ class StudyFolder:
     @property
     def features(self) -> Path:
         """The cached features; may be deleted at any time, they are computed again."""
-        return self.root / "features"
+        return self.features_at or self.root / "features"
+
+    @property
+    def similarity(self) -> Path:
+        """How alike the encoders are, one file a pair."""
+        return self.root / "similarity"
 
     @property
     def runs(self) -> Path:
@@ -49,6 +59,11 @@ class StudyFolder:
     def errors(self) -> Path:
         """One text file for each cell that failed in the last run."""
         return self.root / "errors"
+
+    @property
+    def claims(self) -> Path:
+        """One lock for each cell that a process computes; gone when the study is at its end."""
+        return self.root / ".claims"
 
     @property
     def lock(self) -> Path:

@@ -5,22 +5,22 @@ done?" is one look at the folder. The JSON is written last: a row that exists is
 are plain `.npz`, read without pickle.
 """
 
-import dataclasses
-import types
-import typing
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from vireo.digest import digest, plain
+from vireo.digest import canonical_json, digest
 from vireo.errors import StoreError
-from vireo.files import atomic_writer, read_json, write_json
-from vireo.records import Cost, ResultRow, RowKey
+from vireo.files import atomic_writer
+from vireo.records import ResultRow, RowKey
+from vireo.store.columns import TABLE, Column
+from vireo.store.row_files import read_row, write_row
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -35,31 +35,7 @@ _BROKEN = (
     zlib.error,
     zipfile.BadZipFile,
 )
-_FACTS = (
-    "encoder",
-    "method",
-    "pretraining_set",
-    "images",
-    "epochs",
-    "balance",
-    "architecture",
-    "parameters",
-    "task",
-    "dataset",
-    "family",
-    "metric",
-    "unit",
-    "protocol",
-    "score",
-    "raw",
-    "low",
-    "high",
-    "n",
-    "floor",
-)
-_KEY = {"encoder": "encoder_digest", "task": "task_digest", "protocol": "protocol_digest"}
-_COST = ("seconds", "images_per_second")
-COLUMNS = (*_FACTS, "scoring", "seed", "digest", *_KEY.values(), *_COST)
+COLUMNS = tuple(column.name for column in TABLE)
 
 
 class ResultStore:
@@ -87,12 +63,12 @@ class ResultStore:
         _write_arrays(self._path(row.key, ".outcomes.npz"), outcomes)
         if gallery is not None:
             _write_arrays(self._path(row.key, ".gallery.npz"), gallery)
-        write_json(self._path(row.key, ".json"), plain(row))
+        write_row(self._path(row.key, ".json"), row)
         return True
 
     def row(self, key: RowKey) -> ResultRow:
         """Read the row of `key`."""
-        return _read_row(self._path(key, ".json"))
+        return read_row(self._path(key, ".json"))
 
     def rows(self) -> list[ResultRow]:
         """Read all rows, in the order of their file names.
@@ -101,7 +77,7 @@ class ResultStore:
             StoreError: a JSON file that is broken or not a row.
         """
         paths = sorted(self.root.glob("*.json"))
-        return [_read_row(path) for path in paths if not path.name.startswith(".")]
+        return [read_row(path) for path in paths if not path.name.startswith(".")]
 
     def outcomes(self, key: RowKey) -> dict[str, np.ndarray]:
         """Read what happened to each test example.
@@ -123,25 +99,55 @@ class ResultStore:
 def read_table(root: Path) -> pd.DataFrame:
     """Read the rows below `root` as one table: a line a row, the columns `COLUMNS`.
 
-    `images` is a nullable integer and `epochs` a float that may be missing.
+    Types are those of `vireo.store.columns`; integers that may be missing are nullable ones.
 
     Raises:
         StoreError: `root` is no folder, or holds a JSON file that is broken or not a row.
     """
     if not root.is_dir():
         raise StoreError(f"{root} is not a folder of results; run a probe that writes there first.")
-    lines = [_flat(row) for row in ResultStore(root).rows()]
-    table = pd.DataFrame(lines, columns=list(COLUMNS))
-    images = pd.array([line["images"] for line in lines], dtype="Int64")
-    return table.assign(images=images).astype({"epochs": "float64"})
+    return as_table(ResultStore(root).rows(), TABLE)
 
 
-def _flat(row: ResultRow) -> dict[str, Any]:
-    facts = {name: getattr(row, name) for name in _FACTS}
-    keys = {column: getattr(row.key, name) for name, column in _KEY.items()}
-    cost = {name: getattr(row.cost, name) for name in _COST}
-    identity = {"scoring": row.key.scoring, "seed": row.key.seed, "digest": digest(row.key)}
-    return facts | keys | cost | identity
+def as_table(rows: Sequence[ResultRow], columns: Sequence[Column]) -> pd.DataFrame:
+    """Return a line a row with these columns, typed.
+
+    Raises:
+        StoreError: an integer that a table cannot hold.
+    """
+    cells = {column.name: _cells(column, rows) for column in columns}
+    types = {column.name: _dtype(column) for column in columns}
+    return pd.DataFrame(cells, dtype=object).astype(types)
+
+
+def _cells(column: Column, rows: Sequence[ResultRow]) -> list[Any]:
+    values = [_cell(fact) for fact in map(attrgetter(column.path or column.name), rows)]
+    if column.kind == "integer":
+        _check_integers(column.name, values)
+    return values
+
+
+def _dtype(column: Column) -> str:
+    """Return what pandas calls the type; its integers know no missing value unless in capitals."""
+    if column.kind == "integer":
+        return "Int64" if column.optional else "int64"
+    return "float64" if column.kind == "real" else "str"
+
+
+def _cell(value: Any) -> Any:
+    """Return what a table shows of a fact: a key's digest, a mapping's JSON, any other as it is."""
+    if isinstance(value, RowKey):
+        return digest(value)
+    return canonical_json(value) if isinstance(value, Mapping) else value
+
+
+def _check_integers(column: str, values: Sequence[int | None]) -> None:
+    for value in values:
+        if value is not None and not -(2**63) <= value < 2**63:
+            raise StoreError(
+                f"A table holds integers of 64 bits; '{column}' of a row is {value}. Correct the "
+                "row or move it elsewhere."
+            )
 
 
 def _write_arrays(path: Path, arrays: Arrays) -> None:
@@ -160,48 +166,3 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise StoreError(
             f"{path} cannot be read as arrays ({error}); delete it and the row's JSON to make both."
         ) from error
-
-
-def _read_row(path: Path) -> ResultRow:
-    value = read_json(path)
-    try:
-        row = _record(ResultRow, value, "row")
-    except TypeError as error:
-        raise StoreError(f"{path} is not a result row ({error}); move it elsewhere.") from error
-    assert isinstance(row, ResultRow)
-    if path.stem != digest(row.key):
-        raise StoreError(
-            f"{path} holds the row {digest(row.key)}: it was renamed or edited. "
-            "Delete it to compute the row again."
-        )
-    return row
-
-
-def _record(kind: type[Any], value: Any, where: str) -> Any:
-    """Build a record from JSON, refusing missing, unknown and mistyped fields."""
-    if not isinstance(value, dict):
-        raise TypeError(f"{where} is no object")
-    names = {field.name for field in dataclasses.fields(kind)}
-    if names != set(value):
-        raise TypeError(f"{where} lacks or adds {sorted(names ^ set(value))}")
-    hints = typing.get_type_hints(kind)
-    return kind(**{name: _field(hints[name], value[name], name) for name in value})
-
-
-def _field(hint: Any, value: Any, name: str) -> Any:
-    if hint in (RowKey, Cost):
-        return _record(hint, value, name)
-    if not _fits(hint, value):
-        raise TypeError(f"{name} is {value!r}")
-    return float(value) if hint is float else value
-
-
-def _fits(hint: Any, value: Any) -> bool:
-    if isinstance(hint, types.UnionType):
-        return any(_fits(option, value) for option in typing.get_args(hint))
-    if typing.get_origin(hint) is not None:
-        item = typing.get_args(hint)[1]
-        return isinstance(value, dict) and all(_fits(item, entry) for entry in value.values())
-    if isinstance(value, bool):
-        return False
-    return isinstance(value, (float, int) if hint is float else hint)

@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-ENGINES = {"serial": "vireo.study.serial:run_cells"}
+ENGINES = {"serial": "vireo.study.serial:run_cells", "ray": "vireo.study.on_ray:run_cells"}
 
 _PUBLIC = {
     "read_plan": "vireo.study.plan",

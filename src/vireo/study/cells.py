@@ -1,6 +1,7 @@
 """The cells of a study: what there is to compute, what it is called, and where it is kept."""
 
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,9 @@ from vireo.files import read_json, write_json
 from vireo.records import EncoderSpec, PretrainSettings, StudyPlan, Task
 from vireo.store.folder import StudyFolder
 from vireo.study.plan import encoder_names
+
+WRITE_SECONDS = 1.0
+"""Time between two versions of the index: each is one file, and waits for the disk."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +44,26 @@ class Cell:
 def plan_cells(plan: StudyPlan) -> list[Cell]:
     """Return all cells in the order they run: pre-training first, then encoder by encoder.
 
-    An encoder's tasks are neighbours, so that it is opened once. The reference encoder's come
-    first: the others wait for what it chooses.
+    An encoder's tasks are neighbours, so that it is opened once, and so are tasks on the same
+    images, so that stored features are still in memory. The reference encoder's come first: the
+    others wait for what it chooses.
     """
     names = sorted(encoder_names(plan), key=lambda name: name != plan.probe.reference)
-    probes = [Cell(name, task.name) for name in names for task in plan.tasks]
-    return [*map(Cell, plan.pretrain), *probes]
+    tasks = [name for together in image_sets(plan).values() for name in together]
+    return [*map(Cell, plan.pretrain), *(Cell(name, task) for name in names for task in tasks)]
+
+
+def image_sets(plan: StudyPlan) -> dict[str, list[str]]:
+    """Return the tasks that each set of images serves, which an encoder sees once."""
+    found: dict[str, list[str]] = {}
+    for task in plan.tasks:
+        found.setdefault(digest(task.dataset, task.input_size), []).append(task.name)
+    return found
+
+
+def table_cells(plan: StudyPlan) -> list[Cell]:
+    """Return the cells that have rows, in the order in which tables show them."""
+    return [Cell(name, task.name) for name in encoder_names(plan) for task in plan.tasks]
 
 
 def task_of(plan: StudyPlan, cell: Cell) -> Task:
@@ -99,18 +117,24 @@ class CellIndex:
         old = _known_rows(folder.cells)
         self.rows: dict[Cell, tuple[str, ...]] = {}
         self._identities: dict[Cell, str] = {}
-        for cell in plan_cells(plan):
-            if not cell.is_pretraining:
-                self._identities[cell] = identity(plan, cell)
-                self.rows[cell] = tuple(old.get(self._identities[cell], ()))
+        self._written = 0.0
+        for cell in table_cells(plan):
+            self._identities[cell] = identity(plan, cell)
+            self.rows[cell] = tuple(old.get(self._identities[cell], ()))
 
     def put(self, cell: Cell, rows: Sequence[str]) -> None:
-        """Note the digests of a finished cell's rows and write the index."""
+        """Note the digests of a finished cell's rows; `write` when the last one is noted.
+
+        The index is written now and then. What a killed process noted since is on disk as rows, and
+        the next run finds it there.
+        """
         self.rows[cell] = tuple(rows)
-        self.write()
+        if time.monotonic() - self._written > WRITE_SECONDS:
+            self.write()
 
     def write(self) -> None:
         """Write the index, atomically."""
+        self._written = time.monotonic()
         write_json(
             self._path,
             [

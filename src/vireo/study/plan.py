@@ -15,6 +15,7 @@ from vireo.errors import VireoError
 from vireo.records import EncoderSpec, PretrainSettings, StudyPlan, Task
 from vireo.records.reading import read_record, refuse
 from vireo.records.toml_files import read_toml
+from vireo.study.grid import write_out
 from vireo.study.reference import is_chosen_by_one
 
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
@@ -33,12 +34,14 @@ def read_plan(path: Path) -> StudyPlan:
     """Read a study file.
 
     Tasks are names of the catalogue or paths of task files relative to the study file. A table of
-    `pretrain` may name a `recipe`, which its other keys change.
+    `pretrain` may name a `recipe`, which its other keys change, and a set of `data`; `grid` stands
+    for many of them (`vireo.study.grid`).
 
     Raises:
         SettingError: the file is missing or not TOML, or has mistakes; all of them are listed.
     """
     values, _ = read_toml(path, "a study")
+    refuse(str(path), write_out(values))
     refuse(str(path), _follow_recipes(values.get("pretrain"), path.parent))
     tasks, mistakes = _tasks(values.pop("tasks", None), path.parent)
     plan, found = read_record(StudyPlan, {**values, "tasks": []})
@@ -108,7 +111,7 @@ def _recipe_facts(table: dict[str, Any], folder: Path) -> dict[str, Any]:
     changes = {key: value for key, value in table.items() if key != "recipe"}
     recipe = table["recipe"] if table["recipe"] in KINDS else str(folder / table["recipe"])
     facts = find_recipe(recipe, changes["method"]).facts(changes)
-    return facts | {"optimizer": facts["optimizer"] and plain(facts["optimizer"])}
+    return facts | {name: facts[name] and plain(facts[name]) for name in ("options", "optimizer")}
 
 
 def _named(spec: EncoderSpec) -> EncoderSpec:

@@ -2,16 +2,18 @@
 
 The reference encoder is asked first: its heads are trained with every set of the settings, and the
 best on validation is the choice (the study's Appendix C). That row is kept like any other, outside
-the study's tables, so whichever cell needs the choice first makes it and the others read it.
+the study's tables: the reference's own cell makes it, the others read it.
 """
 
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from vireo.errors import TrainingError
 from vireo.records import HeadOptimizer, ProbeSettings, ResultRow, StudyPlan
 
 if TYPE_CHECKING:
+    from vireo.study.cells import Cell
     from vireo.study.work import Worker
 
 
@@ -51,24 +53,33 @@ def agreement(rows: Iterable[ResultRow]) -> str:
     return f"{said}, on validation by {sum(lost) / len(lost):.3g} in the mean of these."
 
 
-def settings_of(worker: "Worker", task_name: str) -> ProbeSettings:
-    """Return the settings of a task's cells, asking the reference encoder if it was not asked."""
+def settings_of(worker: "Worker", cell: "Cell") -> ProbeSettings:
+    """Return the settings of a cell; the reference encoder's own cell chooses them first.
+
+    Raises:
+        TrainingError: another encoder's cell, and the reference encoder has not chosen.
+    """
     from vireo.probe import probe
 
     plan = worker.plan
-    found = known_settings(worker, task_name)
+    found = known_settings(worker, cell.task)
     if found is None:
-        task = next(task for task in plan.tasks if task.name == task_name)
+        if cell.encoder != plan.probe.reference:
+            raise TrainingError(
+                f"'{plan.probe.reference}' chose no settings for '{cell.task}', which all encoders"
+                " are to share: see why its own cell failed."
+            )
+        task = next(task for task in plan.tasks if task.name == cell.task)
         (row,) = probe(
             worker.encoder(plan.probe.reference),
             task,
             search_settings(plan),
-            store=worker.folder.root,
+            store=worker.folder,
             compute=worker.compute,
             workers=worker.workers,
         )
         found = replace(plan.probe, chosen=choice(plan, row))
-        worker.settings[task_name] = found
+        worker.settings[cell.task] = found
     return found
 
 

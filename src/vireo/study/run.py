@@ -1,11 +1,12 @@
-"""Run what is missing of a study: every finished cell is kept, so a killed run loses at most one.
+"""Run what is missing of a study: every finished cell is kept, a killed run loses those at work.
 
 Rows are named by digests of weights, task and protocol. A changed plan therefore computes only what
 changed, and rows of the old plan stay where they are, outside the new plan's tables.
 """
 
+import contextlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,18 +15,21 @@ import pandas as pd
 from vireo.catalog import resolve
 from vireo.console import say, warn
 from vireo.digest import digest, plain
-from vireo.files import lock, write_json
+from vireo.files import lock, remove_leftovers, write_json
 from vireo.records import StudyPlan
 from vireo.store.folder import StudyFolder
 from vireo.study import ENGINES
 from vireo.study.cells import Cell, CellIndex, plan_cells
 from vireo.study.check import check_plan
 from vireo.study.reference import agreement
+from vireo.study.resources import Resources
+from vireo.study.words import duration
 from vireo.study.work import Outcome, Worker
 
 if TYPE_CHECKING:
     from vireo.devices import Compute
 
+Engine = Callable[[Sequence[Cell]], Generator[Outcome, None, None]]
 _NAMED_TARGETS = ("class", "mask")
 """Targets whose codes a source's `class_names` name."""
 
@@ -37,11 +41,12 @@ def run_study(
     compute: "Compute | None" = None,
     workers: int = 0,
     engine: str = "serial",
+    resources: Resources | None = None,
 ) -> pd.DataFrame:
     """Compute the missing cells of `plan` and return the table of its rows.
 
     A failing cell is written to `out/errors` and told at the end; the others go on. The table then
-    lacks its rows.
+    lacks its rows. A full disk stops the run: it is no fault of a cell.
 
     Args:
         plan: from `read_plan`, or made in Python.
@@ -49,19 +54,25 @@ def run_study(
         compute: where to compute; chosen for this machine if None.
         workers: processes that load images.
         engine: a name of `ENGINES` or a dotted path.
+        resources: what the engine may use; one cell at a time on this machine if None.
 
     Raises:
         SettingError: the plan cannot work; nothing was computed.
-        StoreError: another process runs this study.
+        StoreError: another process runs this study, or no machine can be had.
+        NoSpaceError: the disk is full; what was finished is kept.
     """
-    folder = StudyFolder(out)
+    run_cells = resolve(ENGINES, engine, "engine")
+    resources = resources or Resources()
+    folder = StudyFolder(out, resources.features)
     with lock(folder.lock, f"the study in {out}"):
-        check_plan(plan)
+        check_plan(plan, folder)
+        _tidy(folder)
         worker = Worker(plan, folder, compute or _choose(), workers)
         write_json(folder.plan, plain(plan))
         write_json(folder.classes, class_names(plan))
         shutil.rmtree(folder.errors, ignore_errors=True)
-        _run_cells(worker, engine)
+        _run_cells(worker, lambda cells: run_cells(worker, cells, resources))
+        shutil.rmtree(folder.claims, ignore_errors=True)
         table = _rows(worker)
         _tell_choices(plan, folder, set(table["digest"]))
         return table
@@ -86,25 +97,35 @@ def class_names(plan: StudyPlan) -> dict[str, list[str]]:
     return found
 
 
-def _run_cells(worker: Worker, engine: str) -> None:
+def _tidy(folder: StudyFolder) -> None:
+    """Remove what killed runs left half written, long enough ago to be sure."""
+    for place in (folder.root, folder.results, folder.features, folder.errors):
+        remove_leftovers(place)
+
+
+def _run_cells(worker: Worker, engine: Engine) -> None:
     cells = plan_cells(worker.plan)
     index = CellIndex(worker.plan, worker.folder)
     index.write()
     clock = Clock(cells)
     outcomes: list[Outcome] = []
     try:
-        for outcome in resolve(ENGINES, engine, "engine")(worker, cells):
-            outcomes.append(outcome)
-            if outcome.rows:
-                index.put(outcome.cell, outcome.rows)
-            if line := clock.line(outcome):
-                say(line)
+        # closed at once when interrupted: its workers stop before the lock is free
+        with contextlib.closing(engine(cells)) as found:
+            for outcome in found:
+                outcomes.append(outcome)
+                if outcome.rows:
+                    index.put(outcome.cell, outcome.rows)
+                if line := clock.line(outcome):
+                    say(line)
     except KeyboardInterrupt:
         say(
             f"Stopped with {len(outcomes)} of {len(cells)} cells done; they are kept in "
             f"{worker.folder.root}. The same command goes on from there."
         )
         raise
+    finally:
+        index.write()
     _tell(outcomes, worker.folder)
 
 
@@ -136,21 +157,6 @@ class Clock:
         if not kinds or not known.keys() >= set(kinds):
             return ""
         return f", at most {duration(sum(known[kind] for kind in kinds))} left"
-
-
-def duration(seconds: float) -> str:
-    """Return a time as a person says it.
-
-    Example:
-        >>> duration(0.42), duration(75.0), duration(8000.0)
-        ('0.4 s', '1 min 15 s', '2 h 13 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def _tell(outcomes: Sequence[Outcome], folder: StudyFolder) -> None:

@@ -1,13 +1,16 @@
 """How one cell is computed, and whether it is there already; engines decide only where and when."""
 
+import platform
 import time
 import traceback
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vireo.digest import digest
-from vireo.errors import TrainingError, VireoError
-from vireo.files import write_bytes
+from vireo.errors import NoSpaceError, TrainingError, VireoError
+from vireo.files import is_full, lock, write_bytes
 from vireo.records import ProbeSettings, StudyPlan
 from vireo.store.folder import StudyFolder
 from vireo.store.results import ResultStore
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
     from vireo.encoders.encoder import Encoder
 
 
+CLAIM_SECONDS = 300.0
+"""How long a cell waits for another process that has it: the worker of a driver that died."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of a cell.
@@ -27,6 +34,7 @@ class Outcome:
         rows: digests of its result rows; empty for pre-training.
         computed: False where all was there already.
         error: one sentence; empty if it went well.
+        out_of_memory: whether it failed because a GPU's memory was at its end.
     """
 
     cell: Cell
@@ -34,6 +42,7 @@ class Outcome:
     computed: bool = True
     seconds: float = 0.0
     error: str = ""
+    out_of_memory: bool = False
 
 
 class Worker:
@@ -46,6 +55,8 @@ class Worker:
         workers: processes that load images.
 
     Attributes:
+        shares_machine: whether other workers compute beside this one. If not, pre-training takes
+            as many loading processes as the machine has cores for.
         settings: of tasks whose reference encoder has chosen, by the task's name.
     """
 
@@ -53,22 +64,58 @@ class Worker:
         self, plan: StudyPlan, folder: StudyFolder, compute: "Compute", workers: int = 0
     ) -> None:
         self.plan, self.folder, self.compute, self.workers = plan, folder, compute, workers
+        self.shares_machine = False
         self.settings: dict[str, ProbeSettings] = {}
         self._open: tuple[str, Encoder] | None = None
 
+    @property
+    def cores(self) -> int:
+        """How many cores it keeps busy: one a thread, and one a process that loads images."""
+        return self.compute.threads + self.workers
+
     def attempt(self, cell: Cell) -> Outcome:
-        """Compute `cell` if it is missing; an error is written down, not raised."""
+        """Compute `cell` if it is missing; an error is written down, not raised.
+
+        One process at a time has a cell: whoever comes second waits, and then finds it done.
+
+        Raises:
+            NoSpaceError: the disk is full, which is no fault of the cell: the others would fail.
+        """
         start = time.perf_counter()
-        record = self.folder.errors / cell.file_name
         try:
-            rows, computed = self._run(cell)
+            with lock(self._claim(cell), f"the cell {cell.name}", wait_seconds=CLAIM_SECONDS):
+                rows, computed = self._run(cell)
         except Exception as error:  # noqa: BLE001  one failing cell must not stop the others
-            sentence = _sentence(error)
-            text = f"{cell.name}: {sentence}\n\n{''.join(traceback.format_exception(error))}"
-            write_bytes(record, text.encode())
-            return Outcome(cell, seconds=time.perf_counter() - start, error=sentence)
-        record.unlink(missing_ok=True)
+            sentence = self._note(cell, error)
+            seconds = time.perf_counter() - start
+            return Outcome(
+                cell, seconds=seconds, error=sentence, out_of_memory=self._is_memory(error)
+            )
+        forget_failure(self.folder, cell)
         return Outcome(cell, rows, computed, time.perf_counter() - start)
+
+    def _claim(self, cell: Cell) -> Path:
+        return self.folder.claims / f"{cell.file_name}.lock"
+
+    def _note(self, cell: Cell, error: Exception) -> str:
+        """Write down why a cell failed, and return the sentence."""
+        if isinstance(error, NoSpaceError):
+            raise error
+        if is_full(error):
+            raise NoSpaceError(f"{cell.name}: {error}. Free some space and run again.") from error
+        sentence = _sentence(error)
+        note_failure(self.folder, cell, sentence, "".join(traceback.format_exception(error)))
+        return sentence
+
+    def _is_memory(self, error: Exception) -> bool:
+        """Say whether a GPU's memory was at its end; if so, free what this process holds."""
+        import torch
+
+        if not isinstance(error, torch.OutOfMemoryError):
+            return False
+        self._open = None
+        torch.cuda.empty_cache()
+        return True
 
     def is_done(self, cell: Cell) -> bool:
         """Say whether all of `cell` is on disk; rows are named by weights, so this opens them."""
@@ -92,20 +139,21 @@ class Worker:
             return False
         run = run_folder(self.plan, self.folder, cell.encoder)
         settings = self.plan.pretrain[cell.encoder]
-        pretrain(settings, run, compute=self.compute, workers=self.workers or None)
+        workers = self.workers if self.workers or self.shares_machine else None
+        pretrain(settings, run, compute=self.compute, workers=workers)
         return True
 
     def _probe(self, cell: Cell) -> tuple[tuple[str, ...], bool]:
         from vireo.probe import probe
 
-        settings = settings_of(self, cell.task)
+        settings = settings_of(self, cell)
         rows, missing = self._missing(cell)
         if missing:
             probe(
                 self.encoder(cell.encoder),
                 task_of(self.plan, cell),
                 settings,
-                store=self.folder.root,
+                store=self.folder,
                 compute=self.compute,
                 workers=self.workers,
             )
@@ -143,6 +191,18 @@ class Worker:
         from vireo.pretrain.folder import is_finished
 
         return is_finished(run_folder(self.plan, self.folder, name))
+
+
+def note_failure(folder: StudyFolder, cell: Cell, sentence: str, details: str = "") -> None:
+    """Write down that a cell failed: the sentence first, then where, and how it came to it."""
+    where = f"on {platform.node()}, {datetime.now(UTC).isoformat(timespec='seconds')}"
+    text = f"{cell.name}: {sentence}\n\n{where}\n{details}"
+    write_bytes(folder.errors / cell.file_name, text.encode())
+
+
+def forget_failure(folder: StudyFolder, cell: Cell) -> None:
+    """Remove what an earlier try of a cell wrote down."""
+    (folder.errors / cell.file_name).unlink(missing_ok=True)
 
 
 def _sentence(error: Exception) -> str:

@@ -96,15 +96,18 @@ def _together(task: Task) -> Iterator[str]:
     if task.higher_is_better != metric.higher_is_better:
         value = str(metric.higher_is_better).lower()
         yield f"higher_is_better must be {value} for metric '{task.metric}'"
-    yield from _frames(task, head)
+    yield from _sizes(task, head)
     yield from _family(task, head)
     yield from _classes(task, metric)
 
 
-def _frames(task: Task, head: type[Head]) -> Iterator[str]:
+def _sizes(task: Task, head: type[Head]) -> Iterator[str]:
     if not takes(head, task.frames):
         needed = "2 or more" if head.num_frames is None else head.num_frames
         yield f"frames must be {needed} for head '{task.head}'; got {task.frames}"
+    if 1 <= task.batch_size < head.smallest_batch:
+        needed = f"at least {head.smallest_batch} for head '{task.head}', which has batch norm"
+        yield f"batch_size must be {needed}; got {task.batch_size}"
 
 
 def _family(task: Task, head: type[Head]) -> Iterator[str]:

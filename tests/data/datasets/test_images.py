@@ -11,8 +11,10 @@ from tests import miniatures
 
 from vireo.data import dataset_card, find_dataset, open_split
 from vireo.data.roots import placed
+from vireo.data.sources.frame_lists import FrameListSource
 from vireo.data.sources.per_class import PerClassSource
 from vireo.data.sources.videos import read_frames, spread
+from vireo.data.splits import carve_validation
 from vireo.errors import DataError, SettingError
 
 NAMES = tuple(miniatures.MAKERS)
@@ -49,6 +51,33 @@ def test_cards_say_what_a_person_needs(name):
     assert spec.options["root"] == f"$VIREO_DATASETS/{name}"
     assert card.layout
     assert all([card.licence, card.homepage, card.how_to_get, card.summary])
+
+
+GROUPS = {
+    "thor-num-steps": {"train/FloorPlan1", "train/FloorPlan2"},
+    "thor-egomotion": {"train/FloorPlan1", "train/FloorPlan2"},
+    "nuscenes-egomotion": {f"train-{number:03d}" for number in range(8)},
+}
+
+
+@pytest.mark.parametrize("name", sorted(GROUPS))
+def test_a_validation_part_shares_no_room_and_no_drive(made, name):
+    source = open_split(made(name)[0], "train")
+    assert set(source.groups) == GROUPS[name]
+    for place in range(len(source)):
+        assert source.groups[place] in source.label(place)
+    rest, held_out = carve_validation(source, 0.2, 0)
+    assert {*rest.groups} | {*held_out.groups} == GROUPS[name]
+    assert not {*rest.groups} & {*held_out.groups}
+
+
+def test_frames_without_a_folder_of_their_own_are_cut_one_by_one(tmp_path):
+    names = [f"train/{number:04d}" for number in range(10)]
+    for name in names:
+        miniatures.save(tmp_path, f"{name}_rgb.jpg")
+    miniatures.write(tmp_path, "train_labels.txt", "".join(f"{name} 1\n" for name in names))
+    source = FrameListSource(root=tmp_path, file="train_labels.txt", layout="thor-steps")
+    assert [len(part) for part in carve_validation(source, 0.2, 0)] == [8, 2]
 
 
 @pytest.mark.parametrize("name", sorted({*NAMES} - {*CUT, "kinetics-action"}))

@@ -13,6 +13,7 @@ from vireo.data import dataset_card, find_dataset, open_split
 from vireo.data.roots import missing_parts
 from vireo.data.sources.taskonomy import TaskonomySource, kept_buildings
 from vireo.data.sources.thor_depth import ThorDepthSource
+from vireo.data.splits import carve_validation
 from vireo.errors import DataError, SettingError
 from vireo.tasks import find_task
 
@@ -146,6 +147,23 @@ def test_taskonomy_in_folders_of_its_parts_is_left_as_it_is_divided(tmp_path):
         assert len(TaskonomySource(root=tmp_path, part=part)) == 9
     with pytest.raises(SettingError, match="'val'"):
         TaskonomySource(root=tmp_path, part="val")
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "groups"),
+    [
+        ("taskonomy-depth", miniatures.taskonomy, {*miniatures.BUILDINGS} - {"almena"}),
+        ("thor-depth", miniatures.thor_depth, {f"FloorPlan{n}" for n in range(1, 6)}),
+    ],
+)
+def test_a_validation_part_shares_no_building_and_no_room(name, make, groups, tmp_path):
+    make(tmp_path)
+    train = open_split(placed(name, tmp_path), "train")
+    assert {*train.groups} == groups
+    assert all(train.groups[place] in train.label(place) for place in range(len(train)))
+    rest, held_out = carve_validation(train, 0.2, 0)
+    assert {*rest.groups} | {*held_out.groups} == groups
+    assert not {*rest.groups} & {*held_out.groups}
 
 
 def test_a_tenth_of_many_buildings_is_kept(tmp_path):

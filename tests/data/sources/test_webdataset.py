@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from vireo.data import find_dataset, open_split
+from vireo.data.cache import cache_folder
 from vireo.data.sources import tar_index
 from vireo.data.sources.webdataset import WebDatasetSource
 from vireo.errors import DataError
@@ -75,7 +76,7 @@ def test_the_index_is_kept_and_follows_the_file(shards, monkeypatch, pixels, enc
 
 def test_a_broken_index_is_made_again(shards):
     WebDatasetSource(root=shards, path="*.tar")
-    for stored in tar_index.cache_folder().iterdir():
+    for stored in cache_folder("shards").iterdir():
         stored.write_bytes(b"PK nonsense")
     assert len(WebDatasetSource(root=shards, path="*.tar")) == 6
 

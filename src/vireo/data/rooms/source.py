@@ -4,7 +4,6 @@ The frames are rendered on first use into a content-addressed folder, or read fr
 `make_rooms` wrote.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vireo import catalog, files
+from vireo.data.cache import cache_folder
 from vireo.data.rooms import frames
 from vireo.data.rooms.motion import MOVES, Shot, draw_shot
 from vireo.data.rooms.render import VERSION
@@ -64,7 +64,7 @@ class RoomsSource(Source):
     def __init__(
         self, *, root: str = "", split: str = "train", images: int | None = None, **options: Option
     ) -> None:
-        folder = _expand(root) if root else _default_root()
+        folder = _expand(root) if root else cache_folder("rooms")
         if (folder / _CARD).is_file():
             card = read_card(folder)
             self.settings, num_images = card.settings, _made_images(card, folder, split)
@@ -242,8 +242,3 @@ def _expand(root: str) -> Path:
         return files.expand(root)
     except StoreError as error:
         raise DataError(str(error)) from error
-
-
-def _default_root() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "vireo" / "rooms"

@@ -39,10 +39,12 @@ class Layout:
     Attributes:
         examples: takes the folder and the list's path, returns the examples in order.
         target: what the label is.
+        group: takes the name of an example's first image, returns its room or drive.
     """
 
     examples: Callable[[Path, Path], Sequence[Example]]
     target: str
+    group: Callable[[str], str]
 
 
 @final
@@ -77,6 +79,7 @@ class FrameListSource(Source):
             lambda place: f"The label of example {place} ({examples[place][0][0]}) of {path}",
         )
         self.name, self.targets = self._folder.name, (LAYOUTS[layout].target,)
+        self.groups = tuple(LAYOUTS[layout].group(names[0]) for names in self._names)
         self.digest = fingerprint(
             [_entry(self._folder, path, name) for names in self._names for name in names],
             layout,
@@ -136,6 +139,27 @@ def _thor_actions(folder: Path, file: Path) -> Sequence[Example]:
     return [((f"{stem}_rgb_a.jpg", f"{stem}_rgb_b.jpg"), action) for stem, action in _pairs(file)]
 
 
+def room_of(name: str) -> str:
+    """Return the folder of a frame, which is its room; a frame beside others stands for itself.
+
+    Example:
+        >>> room_of("train/FloorPlan3/0001_rgb.jpg"), room_of("train/0001_rgb.jpg")
+        ('train/FloorPlan3', 'train/0001_rgb.jpg')
+    """
+    folder = name.rpartition("/")[0]
+    return folder if "/" in folder else name
+
+
+def drive_of(name: str) -> str:
+    """Return the drive that nuScenes names its images after; its scenes of 20 s follow each other.
+
+    Example:
+        >>> drive_of("samples/CAM_FRONT/n015-2018-07-24-11-22-45+0800__CAM_FRONT__1532402927.jpg")
+        'n015-2018-07-24-11-22-45+0800'
+    """
+    return name.rpartition("/")[2].partition("__")[0]
+
+
 def _nuscenes(folder: Path, file: Path) -> Sequence[Example]:
     """Read a JSON array of objects with img_a, img_b and label."""
     values = read_json(file)
@@ -180,7 +204,7 @@ def read_json(path: Path) -> Any:
 
 
 LAYOUTS = {
-    "nuscenes": Layout(examples=_nuscenes, target="class"),
-    "thor-actions": Layout(examples=_thor_actions, target="class"),
-    "thor-steps": Layout(examples=_thor_steps, target="count"),
+    "nuscenes": Layout(examples=_nuscenes, target="class", group=drive_of),
+    "thor-actions": Layout(examples=_thor_actions, target="class", group=room_of),
+    "thor-steps": Layout(examples=_thor_steps, target="count", group=room_of),
 }

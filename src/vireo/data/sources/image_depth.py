@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from vireo.data.decode import decode_depth
+from vireo.data.sources.listing import open_folder
+from vireo.data.sources.matching import match
 from vireo.data.sources.paired import PairedSource
 from vireo.errors import DataError
 
@@ -41,7 +43,8 @@ class ImageDepthSource(PairedSource):
             raise DataError(f"'scale' must be a finite number above 0; got {scale}.")
         self._scale, self._invalid = float(scale), _numbers(invalid)
         facts = ("image-depth", self._scale, self._invalid)
-        super().__init__(root, (images, depths), target="depth", facts=facts)
+        folder = open_folder(root)
+        super().__init__(folder, match(folder, (images, depths)), target="depth", facts=facts)
 
     def decode(self, content: bytes, name: str) -> Float32[np.ndarray, "height width"]:
         """Decode one depth map."""

@@ -9,6 +9,8 @@ from jaxtyping import Integer
 
 from vireo.data.decode import decode_mask
 from vireo.data.sources.codes import whole_numbers
+from vireo.data.sources.listing import open_folder
+from vireo.data.sources.matching import match
 from vireo.data.sources.paired import PairedSource
 
 Codes = dict[int, int]
@@ -43,7 +45,8 @@ class ImageMaskSource(PairedSource):
         self._codes, self._other = _code_table(codes or {})
         names = tuple(class_names)
         facts = ("image-mask", target, names, codes or {})
-        super().__init__(root, (images, masks), target=target, facts=facts)
+        folder = open_folder(root)
+        super().__init__(folder, match(folder, (images, masks)), target=target, facts=facts)
         self.class_names = names
 
     def decode(self, content: bytes, name: str) -> Integer[np.ndarray, "height width"]:

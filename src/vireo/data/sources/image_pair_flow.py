@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from vireo.data.flow_files import decode_flow
-from vireo.data.sources.listing import EXTENSIONS
+from vireo.data.sources.listing import EXTENSIONS, open_folder
+from vireo.data.sources.matching import match
 from vireo.data.sources.paired import PairedSource
 from vireo.errors import DataError
 
@@ -48,9 +49,9 @@ class ImagePairFlowSource(PairedSource):
             )
         self._units, self._offset = float(units_per_pixel), float(offset)
         facts = ("image-pair-flow", self._units, self._offset)
-        extensions = (*EXTENSIONS, ".flo")
-        patterns = (first, second, flows)
-        super().__init__(root, patterns, target="flow", facts=facts, extensions=extensions)
+        folder = open_folder(root)
+        rows = match(folder, (first, second, flows), (*EXTENSIONS, ".flo"))
+        super().__init__(folder, rows, target="flow", facts=facts)
 
     def decode(self, content: bytes, name: str) -> Float32[np.ndarray, "2 height width"]:
         """Decode one flow."""

@@ -9,8 +9,9 @@ from jaxtyping import UInt8
 
 from vireo.catalog import unknown
 from vireo.data.decode import decode_image
-from vireo.data.sources.listing import EXTENSIONS, fingerprint, open_folder, read
-from vireo.data.sources.matching import match
+from vireo.data.sources.contents import digest_contents
+from vireo.data.sources.listing import fingerprint, read
+from vireo.data.sources.matching import Match
 from vireo.data.sources.source import Source, Target
 from vireo.errors import DataError
 
@@ -19,32 +20,25 @@ class PairedSource(Source):
     """One image or more and a target file, matched by name; a leaf says how the file is decoded."""
 
     def __init__(
-        self,
-        root: str | Path,
-        patterns: Sequence[str],
-        *,
-        target: str,
-        facts: Sequence[object],
-        extensions: Sequence[str] = EXTENSIONS,
+        self, folder: Path, rows: Sequence[Match], *, target: str, facts: Sequence[object]
     ) -> None:
-        """Match the files.
+        """Keep the examples.
 
         Args:
-            root: the folder; `$VARIABLES` are expanded.
-            patterns: of each frame in order, then of the target (see `matching`).
+            folder: the files are in it.
+            rows: the files of each example: its frames in order, then the target's (see `match`).
             target: its name.
             facts: what else the digest covers: kind and options of the source.
-            extensions: of all these files.
 
         Raises:
-            DataError: a folder, file or partner is missing.
+            DataError: a target's file cannot be read.
         """
-        self._folder = open_folder(root)
-        self._rows = match(self._folder, patterns, extensions)
-        self.name = self._folder.name
+        self._folder, self._rows = folder, rows
+        self.name = folder.name
         self.targets = (target,)
         self.class_names = ()
-        self.digest = fingerprint([e for row in self._rows for e in row.entries], *facts)
+        truth = digest_contents(folder, [row.entries[-1].name for row in rows])
+        self.digest = fingerprint([e for row in rows for e in row.entries], *facts, truth)
 
     def __len__(self) -> int:
         """Return the number of examples."""

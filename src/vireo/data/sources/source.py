@@ -21,8 +21,10 @@ class Source(ABC):
             (metres); "flow".
         class_names: names of the codes of "class", "order", "egomotion" or "mask", where known.
         balance: how the classes are balanced by design ("log", "linear", ...); mostly unknown.
-        digest: identifies the examples and their order: relative names, sizes and options; never an
-            absolute path.
+        groups: the scene, building or drive of each example: examples of one are alike, so a random
+            cut has none on both sides. Empty where examples are independent.
+        digest: identifies the examples and their order: relative names, sizes, options, and what
+            the files of labels hold; never an absolute path.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Source(ABC):
     class_names: tuple[str, ...]
     digest: str
     balance: str = "unknown"
+    groups: tuple[str, ...] = ()
 
     @abstractmethod
     def __len__(self) -> int:

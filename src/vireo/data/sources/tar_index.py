@@ -5,7 +5,6 @@ later by its offset and length.
 """
 
 import hashlib
-import os
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -100,9 +99,3 @@ def _write(path: Path, members: Sequence[Member]) -> None:
             )
     except (OSError, StoreError) as error:
         console.warn(f"The index of shards is not kept ({error}); it is read again next time.")
-
-
-def cache_folder() -> Path:
-    """Return where indices are kept: below $XDG_CACHE_HOME, or ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "vireo" / "shards"

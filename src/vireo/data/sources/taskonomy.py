@@ -18,8 +18,8 @@ from jaxtyping import Float32
 from vireo import seeding
 from vireo.catalog import unknown
 from vireo.data.decode import decode_depth
-from vireo.data.sources.listing import fingerprint, open_folder
-from vireo.data.sources.matching import Match
+from vireo.data.sources.listing import open_folder
+from vireo.data.sources.matching import Match, match
 from vireo.data.sources.paired import PairedSource
 from vireo.digest import digest
 from vireo.errors import DataError, SettingError
@@ -56,10 +56,10 @@ class TaskonomySource(PairedSource):
         folder = open_folder(root)
         divided = (folder / part / "rgb").is_dir()
         place = folder / part if divided else folder
-        super().__init__(place, _PATTERNS, target="depth", facts=_FACTS)
-        if not divided:
-            self._rows = _of_part(self._rows, part, folder)
-            self.digest = fingerprint([e for row in self._rows for e in row.entries], *_FACTS)
+        rows = match(place, _PATTERNS)
+        kept = rows if divided else _of_part(rows, part, folder)
+        super().__init__(place, kept, target="depth", facts=_FACTS)
+        self.groups = tuple(_building(row) or row.key for row in kept)
 
     def decode(self, content: bytes, name: str) -> Float32[np.ndarray, "height width"]:
         """Decode one depth map."""
@@ -85,12 +85,16 @@ def kept_buildings(buildings: Sequence[str]) -> set[str]:
 
 
 def _of_part(rows: Sequence[Match], part: str, folder: Path) -> list[Match]:
-    building = {row.key: row.key.partition("/")[0] for row in rows if "/" in row.key}
-    names = sorted(set(building.values()))
+    names = sorted({_building(row) for row in rows} - {""})
     if len(names) < 2:
         raise DataError(
             f"{folder}/rgb must have a folder for each of at least 2 buildings, so that one can be "
             f"kept for testing; it has {', '.join(names) or 'none'}. Get more buildings."
         )
     kept = kept_buildings(names)
-    return [row for row in rows if (building.get(row.key) in kept) == (part == "test")]
+    return [row for row in rows if (_building(row) in kept) == (part == "test")]
+
+
+def _building(row: Match) -> str:
+    """Return the folder that an image is in; "" where it is in none."""
+    return row.key.rpartition("/")[0].partition("/")[0]

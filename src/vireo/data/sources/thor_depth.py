@@ -15,6 +15,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from vireo.data.decode import decode_image
+from vireo.data.sources.listing import open_folder
+from vireo.data.sources.matching import match
 from vireo.data.sources.paired import PairedSource
 from vireo.errors import DataError
 
@@ -40,7 +42,10 @@ class ThorDepthSource(PairedSource):
             raise DataError(f"'white' must be metres above 0; got {white}.")
         self._white = float(white)
         facts = ("thor-depth", self._white)
-        super().__init__(root, ("*rgb.jpg", "*depth.jpg"), target="depth", facts=facts)
+        folder = open_folder(root)
+        rows = match(folder, ("*rgb.jpg", "*depth.jpg"))
+        super().__init__(folder, rows, target="depth", facts=facts)
+        self.groups = tuple(row.key.rpartition("/")[0] or row.key for row in rows)
 
     def decode(self, content: bytes, name: str) -> Float32[np.ndarray, "height width"]:
         """Decode one depth map."""

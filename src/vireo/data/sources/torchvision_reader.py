@@ -18,6 +18,7 @@ from jaxtyping import UInt8
 from vireo.catalog import unknown
 from vireo.data.decode import decode_image, decode_mask
 from vireo.data.sources.codes import digest_integers
+from vireo.data.sources.contents import digest_contents
 from vireo.data.sources.listing import Entry, fingerprint, open_folder, read
 from vireo.data.sources.source import Source, Target
 from vireo.digest import digest
@@ -115,12 +116,14 @@ class TorchvisionSource(Source):
         self.name = reader
         self.targets = (row.target, *(["mask"] if self._masks else []))
         self.class_names = tuple(getattr(datasets[0], "classes", ()))
+        masks = [path.relative_to(self._folder).as_posix() for path in self._masks]
         self.digest = digest(
             _contents(self._images, self._folder),
             _contents(self._masks, self._folder),
             digest_integers(np.asarray(self._labels, dtype=np.int64)),
             self.targets,
             self.class_names,
+            *([digest_contents(self._folder, masks)] if masks else []),
         )
 
     def __len__(self) -> int:

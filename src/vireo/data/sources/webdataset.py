@@ -20,12 +20,13 @@ from jaxtyping import UInt8
 
 from vireo import files
 from vireo.catalog import unknown
+from vireo.data.cache import cache_folder
 from vireo.data.decode import decode_image
 from vireo.data.sources.codes import digest_integers, encode_labels, whole_numbers
 from vireo.data.sources.listing import EXTENSIONS, Entry, fingerprint
 from vireo.data.sources.parquet_files import match_files
 from vireo.data.sources.source import Source, Target
-from vireo.data.sources.tar_index import Member, cache_folder, read_index
+from vireo.data.sources.tar_index import Member, read_index
 from vireo.errors import DataError
 
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
@@ -67,7 +68,7 @@ class WebDatasetSource(Source):
         class_file: str = "",
     ) -> None:
         self._shards = _match(root, path)
-        index = read_index(self._shards, cache_folder())
+        index = read_index(self._shards, cache_folder("shards"))
         examples = [
             (shard, key, parts)
             for shard, members in enumerate(index)

@@ -1,5 +1,6 @@
 """The examples of a subset's folder, part after part."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import final
 
@@ -12,8 +13,10 @@ from vireo.data.sources.listing import open_folder
 from vireo.data.sources.source import Source, Target
 from vireo.data.splits import Subset
 from vireo.data.subsets.folder import read_subset
+from vireo.data.subsets.making import draw_parts
 from vireo.digest import digest
 from vireo.errors import DataError
+from vireo.records import SubsetRecipe
 
 
 @final
@@ -33,9 +36,7 @@ class SubsetSource(Source):
     def __init__(self, *, root: str | Path) -> None:
         folder = open_folder(root)
         manifest = read_subset(folder)
-        self.name = folder.name
-        self.balance = manifest.balance
-        self._parts = []
+        parts = []
         for spec, expected, indices in zip(
             manifest.recipe.data, manifest.sources, manifest.indices, strict=True
         ):
@@ -45,7 +46,29 @@ class SubsetSource(Source):
                     f"The images of '{spec.name}' are not those that the subset {folder} was drawn "
                     "from (files were added, removed or replaced); draw the subset again."
                 )
-            self._parts.append(Subset(source, indices))
+            parts.append(Subset(source, indices))
+        self._join(folder.name, manifest.balance, parts)
+
+    @classmethod
+    def drawn(cls, recipe: SubsetRecipe) -> "SubsetSource":
+        """Return what `vireo subset` would draw, without a folder.
+
+        Raises:
+            SettingError: numbers that cannot be met.
+            DataError: images that are missing, or a set without classes.
+        """
+        parts = draw_parts(recipe)
+        balances = [part.balance for _, part in parts]
+        made = cls.__new__(cls)
+        made._join(
+            recipe.name,
+            balances[0] if len(balances) == 1 else "mixed",
+            [Subset(source, part.indices) for source, part in parts],
+        )
+        return made
+
+    def _join(self, name: str, balance: str, parts: Sequence[Subset]) -> None:
+        self.name, self.balance, self._parts = name, balance, list(parts)
         self._starts = np.cumsum([0, *map(len, self._parts)])
         first = self._parts[0]
         same = all(part.class_names == first.class_names for part in self._parts)

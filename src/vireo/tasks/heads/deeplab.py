@@ -25,7 +25,7 @@ class DeepLabV3Plus(Head):
     stride 32. The stride-4 map is added, as the study's text says; the common form concatenates.
     """
 
-    dense, num_frames = True, 1
+    dense, num_frames, smallest_batch = True, 1, 2
 
     def __init__(self, card: EncoderCard, outputs: int, frames: int = 1) -> None:
         super().__init__(card, outputs, frames)

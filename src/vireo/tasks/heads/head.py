@@ -21,10 +21,12 @@ class Head(nn.Module, ABC):
     Attributes:
         dense: whether it reads maps and answers for every pixel; else it reads the pooled feature.
         num_frames: images an example must have; None means any number from 2.
+        smallest_batch: examples a training step needs: batch norm of maps of one pixel needs two.
     """
 
     dense: ClassVar[bool]
     num_frames: ClassVar[int | None]
+    smallest_batch: ClassVar[int] = 1
 
     @abstractmethod
     def __init__(self, card: EncoderCard, outputs: int, frames: int = 1) -> None:

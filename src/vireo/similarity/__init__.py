@@ -1,0 +1,1 @@
+"""How alike encoders are, block by block, on the same images: linear CKA."""
