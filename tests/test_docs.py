@@ -40,7 +40,7 @@ def test_every_shown_command_parses(line):
     from vireo.cli.main import app
 
     command = typer.main.get_command(app)
-    context, words = None, ["vireo", *shlex.split(line)[1:]]
+    context, words = None, ["vireo", *shlex.split(line.removesuffix(" &"))[1:]]
     while words:
         context = command.make_context(words[0], words[1:], parent=context)
         if not hasattr(command, "resolve_command"):

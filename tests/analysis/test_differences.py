@@ -127,6 +127,19 @@ def test_a_task_without_outcomes_is_left_out_by_name():
     assert "Left out cityscapes: gone.outcomes.npz does not exist" in finding.notes
 
 
+def test_outcomes_without_what_a_metric_needs_leave_out_their_task():
+    table = table_of()
+    outcomes = planted_outcomes(table)
+
+    def bare(digest):
+        found = outcomes(digest)
+        return {"index": found["index"]} if "imagenet" in digest else found
+
+    finding = differences(table, Context(outcomes=bare))
+    assert "imagenet" not in set(finding.table["task"])
+    assert any("imagenet" in note and "correct" in note for note in finding.notes)
+
+
 def test_outcomes_and_labels_are_read_from_a_folder(tmp_path):
     """Two encoders on 40 images, of which the first alone has 12 right and the second alone 2."""
     right = np.zeros((2, 40), dtype=bool)

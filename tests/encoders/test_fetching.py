@@ -107,7 +107,7 @@ def cache(tmp_path, monkeypatch):
 
 
 def names(folder):
-    return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".lock"))
+    return sorted(path.name for path in folder.glob("*") if path.suffix != ".lock")
 
 
 def test_a_file_comes_whole_and_its_hash_is_kept_beside_it(server, cache):

@@ -76,7 +76,7 @@ def seen():
 
 
 def opened(browser, address, seen, **options):
-    context = browser.new_context(**options)
+    context = browser.new_context(reduced_motion="reduce", **options)  # no smooth scrolling
     page = context.new_page()
     page.on("console", lambda message: seen["errors"].append(message.text))
     page.on("pageerror", lambda error: seen["errors"].append(str(error)))
@@ -97,9 +97,9 @@ def page(browser, address, seen):
 
 
 def seek(page, selector):
-    """Scroll to a plot and wait until it is drawn."""
+    """Scroll to a plot and wait until all of it is drawn."""
     page.locator(selector).scroll_into_view_if_needed()
-    page.wait_for_selector(f"{selector} .main-svg")
+    page.wait_for_selector(f"{selector} .main-svg .xtitle", state="attached")
 
 
 def column(page, table, number):
@@ -184,6 +184,7 @@ def test_a_folded_table_opens_sorts_finds_and_is_saved(page):
     details = page.locator("#q-ranking details.data")
     assert details.locator("table").count() == 0
     details.locator("summary").click()
+    details.locator("tbody tr").first.wait_for()
     assert details.locator("tbody tr").count() == 4
     assert EVIL in details.locator("tbody").text_content()
     details.locator("thead button").nth(1).click()

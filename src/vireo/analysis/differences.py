@@ -109,7 +109,11 @@ def _common_seeds(rows: pd.DataFrame) -> list[int]:
 def _terms(
     rows: pd.DataFrame, context: Context, metric: Scorer, lost: list[str]
 ) -> tuple[list[str], Terms]:
-    """Return the encoders that answered the same examples, and their terms."""
+    """Return the encoders that answered the same examples, and their terms.
+
+    Raises:
+        StoreError: outcomes without what the metric is made of.
+    """
     read = {
         str(name): _read(list(group.sort_values("seed")["digest"]), context)
         for name, group in rows.groupby("encoder", sort=True)
@@ -119,7 +123,12 @@ def _terms(
     same = [name for name in read if np.array_equal(indices[name], common)]
     task = rows["task"].iloc[0]
     lost += [f"Left out {n} on {task}: other test examples." for n in read if n not in same]
-    terms = [[by_replicate(outcomes, metric) for outcomes in read[name]] for name in same]
+    try:
+        terms = [[by_replicate(outcomes, metric) for outcomes in read[name]] for name in same]
+    except KeyError as error:
+        raise StoreError(
+            f"The stored outcomes on {task} lack {error}; delete those rows to compute them again."
+        ) from error
     return same, np.stack([np.concatenate(one) for one in terms])
 
 

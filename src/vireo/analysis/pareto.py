@@ -63,7 +63,8 @@ def pareto(table: pd.DataFrame, context: Context = ALONE) -> Finding:
             "add an encoder of another architecture, or trained for longer or on more images."
         )
     lines = pd.concat(parts, ignore_index=True)[list(COLUMNS)]
-    verdict = f"{'; '.join(_said(name, lines, skill, level) for name in lines['cost'].unique())}."
+    said = "; ".join(_said(name, lines, skill, level) for name in lines["cost"].unique())
+    verdict = f"{said[:1].upper()}{said[1:]}."
     return Finding("Skill against cost", lines, CAPTION, verdict, (_figure(lines),), notes)
 
 

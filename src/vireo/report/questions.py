@@ -7,7 +7,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from vireo.analysis import ANALYSES, QUESTIONS, Context, Figure, Finding, analyse
-from vireo.errors import SettingError
+from vireo.errors import SettingError, StoreError
 from vireo.report.drawing import draw, inline_svg
 
 MOST_MARKS, MOST_SQUARES = 600, 2500
@@ -76,7 +76,7 @@ def answers(findings: Mapping[str, Finding | str]) -> Answers:
 def _finding(name: str, table: pd.DataFrame, context: Context) -> Finding | str:
     try:
         return analyse(name, table, context)
-    except SettingError as error:
+    except (SettingError, StoreError) as error:
         return str(error)
 
 
