@@ -20,6 +20,7 @@ from vireo.devices import choose
 from vireo.errors import NoSpaceError, SettingError, StoreError
 from vireo.files import lock
 from vireo.store.folder import StudyFolder
+from vireo.store.results import read_table
 from vireo.study import read_plan, run_study
 from vireo.study.cells import Cell
 from vireo.study.ray_worker import CellWorker, job_of
@@ -106,18 +107,25 @@ def test_a_disk_that_is_really_full(tmp_path):
         subprocess.run(["umount", str(small)], check=True)
 
 
+@pytest.mark.slow
 def test_two_studies_use_one_store_of_features_at_once(tmp_path):
+    """In two processes: first weights are drawn by torch's one generator, which threads share."""
     files = [write_study(tmp_path / name, SETS, encoders=2, seed=n) for n, name in enumerate("ab")]
+    command = [sys.executable, "-m", "vireo", "study", "run"]
+    shared = f"--threads 1 --device cpu --features {tmp_path / 'features'}".split()
+    at_once = [
+        subprocess.Popen(
+            [*command, file, "--out", file.parent / "out", *shared],
+            cwd=Path(__file__).parents[2],
+            stdout=subprocess.DEVNULL,
+        )
+        for file in files
+    ]
     alone = [run(file, file.parent / "alone") for file in files]
-    shared = Resources(features=tmp_path / "features")
-
-    def both(file):
-        return run(file, file.parent / "out", resources=shared)
-
-    with ThreadPoolExecutor(2) as pool:
-        together = list(pool.map(both, files))
-    for one, other in zip(alone, together, strict=True):
-        pd.testing.assert_frame_equal(scores(one), scores(other))
+    assert [process.wait() for process in at_once] == [0, 0]
+    for file, table in zip(files, alone, strict=True):
+        together = read_table(file.parent / "out" / "results")
+        pd.testing.assert_frame_equal(scores(together), scores(table))
     names = {path.parent.name for path in (tmp_path / "features").glob("*/manifest.json")}
     assert len(names) == 2 * 2 * 2  # encoders, sets of images, splits
     assert not (tmp_path / "a" / "out" / "features").exists()
