@@ -83,7 +83,9 @@ def test_drivers_and_workers_die_and_nothing_is_lost_or_done_twice(tmp_path, add
 
     killed_at = rows_when_killed(driver(file, out, address), out)
     (faults / "deadly-images2").touch()
-    stopped_at = rows_when_stopped(driver(file, out, address), out, after=len(killed_at) + 1)
+    (faults / "slow").write_text("3")  # so that the second driver cannot end before it is stopped
+    stopped_at = rows_when_stopped(driver(file, out, address), out, after=len(killed_at))
+    (faults / "slow").write_text("0.2")
     third = driver(file, out, address)
     said = third.communicate(timeout=PATIENCE_SECONDS)[1]
 
