@@ -8,13 +8,12 @@ What: seconds a cell, from outcome to outcome of an engine, over cells whose res
     probes in a plain loop; what is left are the check, claims, the index, messages.
 How: `python benchmarks/engines.py [--cells 2000] [--rounds 3] [--study 32 32]`. Ray: a local
     cluster with one worker a core.
-n: 1 round of 2,000 cells with each engine, and 64 cells of the study.
-Hardware: two cores of an AMD EPYC, shared with other work (load 7): upper bounds, to be measured
-    again on an idle machine. Ray's start of 149 s here is 4 to 7 s on an idle one.
+n: 3 rounds of 2,000 cells with each engine (medians), and 1,024 cells of the study, once.
+Hardware: two cores of an AMD EPYC, idle.
 Versions: Python 3.11.7, torch 2.14.1, Ray 2.60.0.
-Result (n = 1): benchmarks/results/engines.json. Serial 3.4 ms a cell, Ray 2.8 ms with two workers
-    (serial at a quieter moment: 0.9 ms, n = 3). A study takes 0.26 s a trivial cell, the plain
-    loop 0.19 s: waiting for the disk is most of both (22 s of processor in 174 s).
+Result: benchmarks/results/engines.json. Serial 0.2 ms a cell, Ray 1.8 ms with two workers, after
+    9 s to start its cluster. A study takes 29 ms a trivial cell, the plain loop 20 ms. Beside
+    seven runnable processes the same took 3.4 ms, 2.8 ms, 0.26 s and 0.19 s.
 """
 
 import argparse

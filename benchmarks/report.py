@@ -7,13 +7,12 @@ How: `thread` is what the page's main thread computed till it had loaded (Chromi
     something was seen. Aim: load below 2 s. Writing is in process time.
 Run: PYTHONPATH=. python benchmarks/report.py   (a minute; needs chromium and playwright; writes
     benchmarks/results/report.json)
-Result (n = 5, medians, two cores of an AMD EPYC, Chromium 156):
+Result (n = 5, medians, two idle cores of an AMD EPYC, Chromium 156):
 
     page     thread   paint   load
-    7.9 MB   0.57 s   0.9 s   6.1 s
+    7.3 MB   0.61 s   0.3 s   0.87 s
 
-The machine was busy (seven runnable processes on two cores), so wall times are those of a queue:
-all of Chromium's processes together computed 1.5 to 2 s, on two cores. Run it again on an idle one.
+Beside seven runnable processes the same page took 6.1 s of wall time, and as long on the thread.
 """
 
 import json

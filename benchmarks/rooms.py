@@ -7,11 +7,10 @@ What:     frames per second of `ensure_split` (draw worlds, render RGB and all l
 Run:      python benchmarks/rooms.py [--trials 5] [--frames 320] [--out FILE]
 Hardware: 2 CPU cores (AMD EPYC), 2 threads, nothing else running; no GPU.
 Versions: in the result file.
-Result:   benchmarks/results/rooms.json, n = 5, medians of frames per second. 64 x 64 pixels, 2 x 2
-          rays: 173 (99 per core second); 1 ray: 396. 128 pixels: 50. 224 pixels: 15. That was
-          before sequences. Those, seen once on a machine so busy that only core seconds mean
-          anything, at 64 pixels: flow 101, egomotion 107, clips 104 frames per core second, and
-          single frames beside them 72; clips at 224 pixels 9, single frames 6.
+Result:   benchmarks/results/rooms.json, n = 5, medians of frames per second (aim: 60 at 64 pixels).
+          64 x 64 pixels, 2 x 2 rays: 181 (100 per core second); 1 ray: 499. 128 pixels: 57.
+          224 pixels: 12. Sequences at 64 pixels: flow 131, egomotion 176, clips 172; clips at 224
+          pixels: 14.
 """
 
 import argparse

@@ -28,10 +28,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
+from in_memory import InMemory
 
 from vireo import console, files
-from vireo.data.sources.source import Source
 from vireo.devices import Compute, choose, versions
 from vireo.encoders import build
 from vireo.similarity.blocks import find_blocks
@@ -42,31 +41,6 @@ from vireo.similarity.settings import SimilaritySettings
 
 RESULT = Path(__file__).parent / "results" / "similarity.json"
 ROUNDS = 3
-
-
-class InMemory(Source):
-    """Random images, already decoded."""
-
-    def __init__(self, count: int, side: int) -> None:
-        self.name, self.targets, self.class_names = "memory", (), ()
-        self.digest = f"memory-{count}-{side}"
-        shape = (count, side, side, 3)
-        self._images = np.random.default_rng(0).integers(256, size=shape, dtype=np.uint8)
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def frames(self, index: int) -> tuple[np.ndarray, ...]:
-        """Return the image."""
-        return (self._images[index],)
-
-    def target(self, index: int, name: str) -> int:
-        """Refuse: there are no targets."""
-        raise NotImplementedError
-
-    def label(self, index: int) -> str:
-        """Return the example's number."""
-        return str(index)
 
 
 def seconds(compute: Compute) -> float:
