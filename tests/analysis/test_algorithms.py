@@ -1,6 +1,7 @@
 """One algorithm against another, paired by pre-training set, against scipy and by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 from tests.analysis.planted import Effects, planted, without
@@ -39,9 +40,9 @@ def test_numbers_are_the_paired_test_of_the_published_design():
 def test_a_planted_lead_on_pixels_is_found_and_its_absence():
     effects = Effects(pixel=0.05, encoder=0.01)
     found = algorithms(planted(names=PAIRED, tasks=12, effects=effects))
-    assert found.verdict.endswith("relative to the other, moco-v2 is the better at pixels.")
+    assert found.verdict.endswith(": moco-v2 is relatively better at pixels.")
     reverse = algorithms(planted(names=PAIRED, tasks=12, effects=Effects(pixel=-0.05)))
-    assert reverse.verdict.endswith("relative to the other, swav is the better at pixels.")
+    assert reverse.verdict.endswith(": swav is relatively better at pixels.")
     nothing = algorithms(planted(names=PAIRED, tasks=12, effects=Effects()))
     assert nothing.verdict.endswith("no evidence that it depends on the kind of output.")
 
@@ -82,6 +83,39 @@ def test_a_part_counts_where_the_whole_is_not_there():
     finding = algorithms(planted(names=PARTS, tasks=2))
     assert set(finding.table["sets"]) == {2}
     assert finding.notes == ()
+
+
+def test_epochs_are_chosen_by_whole_sets_not_by_parts():
+    """One set and three parts of it at 800 epochs are one set, two at 200 epochs are two."""
+    table = planted(names=PAIRED, tasks=3)
+    parts = []
+    for part in ("", "-half", "-quarter", "-log"):
+        more = table[table["encoder"].isin(["swav-200", "moco-v2-200"])].copy()
+        names = {"epochs": 800.0, "pretraining_set": f"imagenet{part}"}
+        parts.append(more.assign(encoder=more["encoder"] + f"-800{part}", **names))
+    two = table[table["pretraining_set"].isin(["imagenet", "places"])]
+    found = algorithms(pd.concat([two, *parts]))
+    assert found.verdict.startswith("Paired on 2 pre-training sets (200 epochs)")
+
+
+def test_one_image_more_on_every_set_is_no_test():
+    """Equal differences but for rounding have a t of 1e15; that is not evidence."""
+    table = planted(names=PAIRED[:4], tasks=2)
+    shares = dict(zip(PAIRED[:4], (14 / 72, 15 / 72, 30 / 72, 31 / 72), strict=True))
+    found = algorithms(table.assign(score=table["encoder"].map(shares)))
+    assert found.table["p"].isna().all()
+    assert found.table["low"].isna().all()
+    assert "(untested)" in found.verdict
+
+
+def test_methods_without_a_task_in_common_are_no_pair():
+    names = ("swav-200", "moco-v2-200", "moco-v1-200")
+    table = planted(names=names, tasks=2)
+    mine = (table["method"] == "moco-v1") == (table["task"] == "imagenet")
+    found = algorithms(table[mine]).table
+    assert set(zip(found["first"], found["second"], strict=True)) == {("moco-v2", "swav")}
+    with pytest.raises(SettingError, match="on tasks that both have; got no such pair"):
+        algorithms(table[mine & (table["method"] != "swav")])
 
 
 def test_methods_that_share_no_set_are_refused_with_their_names():

@@ -1,5 +1,6 @@
 """The sixth question on tables whose answer was planted."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from vireo.analysis.balance import balance
 from vireo.analysis.balance_models import BY_CELL, BY_ENCODER, cells_of, mixed_fit
 from vireo.analysis.factorial import factorial
 from vireo.analysis.linear_model import anova
+from vireo.analysis.multiplicity import holm
 from vireo.errors import SettingError
 
 
@@ -93,6 +95,31 @@ def test_one_method_and_one_pair_leave_no_encoder_to_judge_by():
     assert finding.verdict.startswith("Cannot tell")
     assert "No mixed model" in " ".join(finding.notes)
     assert "mixed" not in set(finding.table["model"])
+
+
+def test_cells_that_hold_balance_and_tasks_together_are_no_crash():
+    """Balanced encoders on two tasks, unbalanced ones on two others: nothing tells them apart."""
+    table = planted(names=names_of(), tasks=4)
+    first = table["task"].isin(["imagenet", "clevr-count"])
+    finding = balance(table[first == (table["balance"] == "balanced")])
+    assert finding.verdict.startswith("Cannot tell")
+    assert "log - balanced cannot be told from the tasks that these" in finding.verdict
+    assert "No mixed model" in " ".join(finding.notes)
+
+
+def test_scores_that_factors_explain_leave_no_luck_to_judge_by():
+    table = planted(names=names_of(), tasks=4).assign(score=0.5)
+    finding = balance(table)
+    assert finding.verdict.startswith("Cannot tell")
+    assert "nan" not in finding.verdict
+
+
+def test_the_corrected_p_value_stands_beside_the_plain_one():
+    finding = balance(planted(names=names_of(), tasks=12))
+    effects = effects_of(finding, BY_ENCODER)
+    plain = effects.loc[["linear - balanced", "log - balanced"], "p"]
+    said = re.findall(r"p [=<] [\d.]+, ([\d.e-]+) after Holm", finding.verdict)
+    assert sorted(map(float, said)) == pytest.approx(sorted(holm(plain)), rel=0.06)
 
 
 def test_without_an_unbalanced_set_it_says_what_to_add():

@@ -71,3 +71,14 @@ def test_a_task_without_the_supervised_encoder_is_left_out_and_named():
 def test_two_encoders_have_no_deviation_to_measure_in():
     with pytest.raises(SettingError, match="at least 3 self-supervised encoders on a task"):
         gain(planted(4, 4))
+
+
+@pytest.mark.parametrize("right", [14, 17, 25])
+def test_a_task_on_which_all_score_the_same_is_left_out(right):
+    """Equal shares of few images: the deviation is rounding, by which nothing may be divided."""
+    table = planted(9, 6)
+    equal = (table["task"] == "imagenet") & ~table["encoder"].isin([RIVAL, "random-resnet50"])
+    table.loc[equal, "score"] = right / 72
+    finding = gain(table)
+    assert finding.table["mean"].abs().max() < 100
+    assert any("that differ: imagenet." in note for note in finding.notes)

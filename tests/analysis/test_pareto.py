@@ -50,8 +50,9 @@ def test_a_worked_example_of_three():
     low, high = stats.t.interval(0.95, 2, loc=0.06, scale=stats.sem(apart))
     assert beaten["beaten_by"] == "moco-v2-200"
     assert (beaten["behind"], beaten["low"], beaten["high"]) == pytest.approx((0.06, low, high))
-    assert "2 of 3 encoders are beaten by none, from swav-200 (2) to moco-v2-200 (8)" in (
-        finding.verdict
+    assert (
+        "2 of 3 encoders are beaten by none, from swav-200 (2 GFLOP) to moco-v2-200 (8 GFLOP)"
+        in (finding.verdict)
     )
     assert "Not compared by parameters, millions" in finding.notes[-1]
 

@@ -72,3 +72,8 @@ def test_few_recipes_have_no_interval_and_holes_are_named():
 def test_three_encoders_are_too_few():
     with pytest.raises(SettingError, match="At least 4 encoders"):
         predictors(planted(4, tasks=4))
+
+
+def test_tasks_that_never_differ_predict_nothing():
+    finding = predictors(planted(8, tasks=4).assign(score=0.5))
+    assert finding.verdict.startswith("Which task tells most of the others cannot be said")

@@ -78,7 +78,12 @@ def test_few_encoders_and_foreign_tables_say_what_they_cannot():
     assert "cannot be said from 2 self-supervised encoders" in few.verdict
     assert set(few.table["note"]) == {"too few"}
     some = proxy(planted(8, 6))
-    assert some.verdict.endswith("cannot be said from so few.")
+    assert some.verdict.endswith("cannot be said from so few recipes of pre-training.")
+    table = planted(12, 21)
+    again = proxy(table[table["task"].isin(["imagenet", "imagenet-v2"])])
+    assert again.verdict.endswith("only imagenet-v2, another test set of its own head.")
+    other = proxy(table[table["task"].isin(["imagenet", "nyu-depth"])])
+    assert other.verdict.endswith("cannot be said without tasks of both kinds.")
     with pytest.raises(SettingError, match="needs another task"):
         proxy(planted(8, 1))
     table = planted(8, 4)

@@ -1,5 +1,7 @@
 """Friedman, Nemenyi and Holm against Demsar's worked example, his table and scipy."""
 
+from itertools import permutations, product
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -88,6 +90,34 @@ def test_null_ranks_give_uniform_p_values():
     rng = np.random.default_rng(2)
     p = [friedman(ranks(rng.normal(size=(20, 6)))).p for _ in range(300)]
     assert stats.kstest(p, "uniform").pvalue > 0.01
+
+
+def test_two_tasks_in_one_order_are_no_evidence():
+    """F is infinite; that two encoders keep their order has a chance of one half."""
+    test = friedman(np.array([[1.0, 2.0], [1.0, 2.0]]))
+    assert np.isinf(test.F)
+    assert test.p == pytest.approx(test.smallest, abs=0.02) == pytest.approx(0.5, abs=0.02)
+    said = ranking(planted(names=("swav-200", "random-resnet50"), tasks=2)).verdict
+    assert "so few tasks cannot tell whether ranks differ beyond chance" in said
+    assert "more than by chance" not in said
+
+
+def test_few_ranks_have_the_exact_p_value():
+    """Against all 6^3 arrangements of three encoders on three tasks."""
+    orders = [np.array(order) for order in permutations([1.0, 2.0, 3.0])]
+    seen = np.array([[1.0, 2, 3], [1, 3, 2], [1, 2, 3]])
+    means = np.array([np.mean(rows, axis=0) for rows in product(orders, repeat=3)])
+    spread = np.square(means - 2).sum(1)
+    exact = np.mean(spread >= np.square(seen.mean(0) - 2).sum() - 1e-9)
+    assert friedman(seen).p == pytest.approx(exact, abs=0.015)
+    assert friedman(seen).smallest == pytest.approx(1 / 36)
+
+
+def test_null_ranks_of_few_tasks_are_rarely_called_different():
+    rng = np.random.default_rng(7)
+    p = np.array([friedman(ranks(rng.normal(size=(3, 4)))).p for _ in range(150)])
+    assert np.mean(p < 0.05) < 0.1
+    assert np.mean(p < 0.5) == pytest.approx(0.5, abs=0.12)
 
 
 def test_nemenyi_keeps_its_level_over_all_pairs():

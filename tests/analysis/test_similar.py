@@ -100,6 +100,13 @@ def test_thirds_of_the_depth_are_means_of_their_pairs():
     assert len(PARTS) == 6
 
 
+def test_networks_of_other_depths_are_said():
+    shallow = cells("swav-9", "swav-9", np.full((4, 4), 0.4))
+    verdict = found(pd.concat([SIMILARITIES, shallow], ignore_index=True)).verdict
+    assert "networks of 4 and 6 blocks, not algorithms alone" in verdict
+    assert "blocks, not algorithms" not in found().verdict
+
+
 def test_the_verdict_gives_the_difference_with_its_test():
     verdict = found().verdict
     test = stats.ttest_ind(LEVELS["moco-v2"], LEVELS["swav"], equal_var=False)

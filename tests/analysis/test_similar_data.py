@@ -130,6 +130,29 @@ def test_the_renaming_test_is_the_loop_over_all_renamings():
     assert smallest == pytest.approx(1 / 6)
 
 
+def test_a_renaming_that_leaves_no_comparison_is_not_counted():
+    """Two tasks that share no set: of the 24 renamings some give neither a similar set."""
+    found = [
+        Comparison({}, "a", ("b",), {"a": 0.4, "b": -0.4}),
+        Comparison({}, "c", ("d",), {"c": 0.1, "d": -0.1}),
+    ]
+    effects, same = [], []
+    for new in permutations("abcd"):
+        renamed = dict(zip("abcd", new, strict=True))
+        parts = [
+            2 * one.residual[renamed[one.similar]]
+            for one in found
+            if renamed[one.similar] in one.residual
+        ]
+        if parts:
+            effects.append(np.mean(parts))
+            same.append(all(renamed[one.similar] == one.similar for one in found))
+    _, p, smallest = renaming_test(found)
+    assert len(effects) < 24
+    assert p == pytest.approx(np.mean(np.array(effects) >= effects[0] - 1e-9))
+    assert smallest == pytest.approx(np.mean(same))
+
+
 def test_two_sets_cannot_tell():
     table = study(Effects(similar=0.1))
     table = table[table["pretraining_set"].isin(["imagenet", "places"])]

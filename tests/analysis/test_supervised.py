@@ -9,7 +9,7 @@ from tests.analysis.planted import Effects, planted, without
 
 from vireo.analysis.bootstrap import sign_test
 from vireo.analysis.encoders import Match
-from vireo.analysis.supervised import chosen_by_others, supervised
+from vireo.analysis.supervised import chosen_by_others, place_test, supervised
 from vireo.errors import SettingError
 
 RIVAL = "supervised-resnet50"
@@ -64,8 +64,9 @@ def test_the_chosen_one_is_that_of_a_loop():
 
 def test_a_planted_lead_is_found_and_a_planted_lag():
     ahead = supervised(planted(12, 8, effects=Effects(structural=0.1, semantic=0.1)))
-    assert ahead.verdict.endswith("self-supervision is the better default.")
+    assert "it is the better default of these, but the best of 10 against" in ahead.verdict
     assert "on 8 of 8 tasks, 7.3 expected if all were alike" in ahead.verdict
+    assert "10 of 10 do so on average over tasks (exchange of runs p = 0.18)" in ahead.verdict
     behind = supervised(planted(12, 8, effects=Effects(structural=-0.1, semantic=-0.1)))
     assert behind.verdict.endswith("the supervised one is the better default.")
     assert "on 0 of 8 tasks" in behind.verdict
@@ -86,6 +87,31 @@ def test_the_best_of_many_alike_wins_often_and_the_default_half_the_time():
     assert np.mean(won) == pytest.approx(10 / 11, abs=0.04)
     assert np.mean(chosen) == pytest.approx(0.5, abs=0.07)
     assert np.mean(shown) <= 0.07
+
+
+def test_the_best_of_many_lucky_runs_is_not_praised_as_a_way_of_learning():
+    """Runs that are alike but for their luck: the chosen one leads often, the claim is rare."""
+    led, claimed = [], []
+    for draw in range(12):
+        table = planted(30, 8, effects=Effects(encoder=0.03), draw=draw)
+        verdict = supervised(table).verdict
+        led.append("it is the better default" in verdict)
+        claimed.append(verdict.endswith("it is the better default."))
+    assert np.mean(led) > 0.5
+    assert not any(claimed)
+
+
+def test_the_place_of_one_run_among_others_is_uniform_if_all_are_alike():
+    means = np.random.default_rng(2).normal(size=(2000, 40))
+    p = np.array([place_test(pd.Series(one[1:] - one[0])) for one in means])
+    for level in (0.05, 0.2, 0.5):
+        assert np.mean(p <= level) == pytest.approx(level, abs=0.03)
+
+
+def test_an_encoder_for_each_hole_says_what_is_lacking():
+    holes = (("swav-200", "imagenet"), ("moco-v2-200", "clevr-count"))
+    finding = supervised(without(planted(4, 2), *holes))
+    assert "needs a self-supervised encoder that has all of two tasks or more" in finding.verdict
 
 
 def test_few_tasks_cannot_show_a_better_default():

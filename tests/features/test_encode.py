@@ -102,6 +102,19 @@ def test_what_is_stored_is_not_decoded_again(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_one_pass_stores_what_others_read_but_none_runs_for_them_alone(tmp_path):
+    encoder, store = tiny_encoder(), FeatureStore(tmp_path)
+    first, second = Counted(), Counted()
+    alone = run(encoder, Counted(), store=None)
+    blocks = run(encoder, first, store, ("pooled",), beside=("map1", "map3", "pooled"))
+    assert list(blocks) == ["pooled"]
+    np.testing.assert_array_equal(blocks["pooled"], alone["pooled"])
+    run(encoder, second, store, ("map1", "map3"), beside=("map5",))
+    run(encoder, second, store, ("pooled",), beside=("map5",))
+    assert (first.decoded, second.decoded) == (11, 0)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 def test_keys_follow_the_weights_and_everything_else_that_matters():
     encoder, source = tiny_encoder(), Counted()
 

@@ -10,7 +10,7 @@ import pytest
 from vireo.analysis import Figure
 from vireo.analysis.finding import Kind
 from vireo.report.drawing import KINDS, draw, inline_svg, save
-from vireo.report.drawing.parts import short
+from vireo.report.drawing.parts import groups, short
 
 EVIL = "<img src=x onerror=alert(1)>$x_{\x00\x1b\u202e&\"'"
 NAMES = ["plain", EVIL, "日本語", "a" * 200]
@@ -136,6 +136,41 @@ def test_a_bar_joins_the_ranks_of_a_clique():
     from vireo.report.drawing.critical_difference import _cliques
 
     assert _cliques(figure("critical-difference").data) == [(1.5, 2.0), (2.0, 2.5)]
+
+
+def test_a_map_of_things_with_themselves_has_one_order_and_a_key():
+    pairs = [("a", "b", 1.0), ("b", "a", -1.0), ("b", "c", 3.0), ("c", "a", 0.0)]
+    data = pd.DataFrame(pairs, columns=["row", "column", "value"])
+    drawing = draw(figure("heatmap", data=data, value="tasks won", limits=(-4.0, 4.0)))
+    (axes,) = drawing.axes
+    across, down = (
+        [t.get_text() for t in side] for side in (axes.get_xticklabels(), axes.get_yticklabels())
+    )
+    assert across == down == ["a", "b", "c"]
+    texts = [text.get_text() for text in drawing.legends[0].get_texts()]
+    assert texts == ["\N{MINUS SIGN}4.00", "0.00", "4.00  tasks won"]
+
+
+def test_the_bar_of_a_critical_difference_is_not_cut():
+    data = figure("critical-difference").data.assign(difference=9.0)
+    axes = draw(figure("critical-difference", data=data)).axes[0]
+    assert axes.get_xlim()[1] > 1 + 9.0
+
+
+def test_families_have_one_colour_in_all_figures():
+    families = ["structural-pixel", "semantic-image", "other"]
+    assert groups(pd.DataFrame({"group": families})) == [families[1], families[0], families[2]]
+
+
+def test_one_panel_keeps_its_name_and_small_ones_name_no_points():
+    one = figure("scatter", data=figure("scatter").data.assign(panel="cost, GPU hours"))
+    (axes,) = draw(one).axes
+    assert axes.get_title(loc="left") == "cost, GPU hours"
+    assert [text.get_text() for text in axes.texts] == ["a", "b", "c", "d"]
+    names = [letter * 300 for letter in "WXYZ"]
+    parts = [figure("scatter").data.assign(panel=name) for name in names]
+    drawing = draw(figure("scatter", data=pd.concat(parts)))
+    assert not any(axes.texts for axes in drawing.axes)
 
 
 def test_small_multiples_are_named_and_their_words_written_once():

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -118,6 +119,7 @@ def test_nothing_is_fetched(page):
 def test_only_the_two_scripts_of_the_policy_may_run(page):
     policy = next(a["content"] for a in page.all("meta") if "http-equiv" in a)
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert policy.endswith("; base-uri 'none'; form-action 'none'")
     allowed = set(re.findall(r"'sha256-([^']+)'", policy))
     kinds = [attrs.get("type") for attrs in page.all("script")]
     assert kinds == ["application/json", "text/plain", None]
@@ -253,7 +255,16 @@ def test_one_encoder_makes_a_page_without_correlations(tmp_path, light):
     root = fill(tmp_path / "s", encoders=("alone",), baseline="")
     page = Outline(write_report(root, root / "r.html").read_text())
     assert "alone" in page.text
+    assert not any("correlation" in attrs["aria-label"] for attrs in page.all("svg"))
+    assert "".join(page.text).count("1 encoder on 4 tasks") == 1
     assert not any(attrs.get("id") == "coefficient" for attrs in page.all("select"))
+
+
+def test_a_folder_without_a_plan_gives_its_name(tmp_path, light, monkeypatch):
+    root = fill(tmp_path / "mine", encoders=("alone",))
+    (root / "cells.json").unlink()
+    monkeypatch.chdir(root)
+    assert "<title>mine: " in write_report(Path(), Path("r.html")).read_text()
 
 
 def test_an_old_plans_rows_are_left_out(tmp_path, light):

@@ -47,13 +47,23 @@ def test_a_long_table_says_how_much_is_left_out(monkeypatch):
 
 def test_csv_gives_the_table_back(tmp_path):
     path = write_csv(FRAME, tmp_path / "t.csv")
-    assert_frame_equal(pd.read_csv(path, dtype={"images": "Int64"}), FRAME)
+    expected = FRAME.assign(encoder=FRAME["encoder"].replace("=1+1", "'=1+1"))
+    assert_frame_equal(pd.read_csv(path, dtype={"images": "Int64"}), expected)
+
+
+def test_no_text_of_a_csv_is_a_formula(tmp_path):
+    names = ["=HYPERLINK(1)", "+cmd", "-cmd", "@SUM(1)", "\t=1", "-0.5", "a=b"]
+    frame = pd.DataFrame({"name": names, "=x": -1.5})
+    found = pd.read_csv(write_csv(frame, tmp_path / "t.csv"))
+    assert list(found["name"]) == [*(f"'{name}" for name in names[:5]), "-0.5", "a=b"]
+    assert list(found["'=x"]) == [-1.5] * 7
 
 
 def test_every_special_letter_of_latex_is_escaped():
     text = escaped("a&b%c$d#e_f{g}h~i^j\\k")
     bare = re.sub(r"\\text[a-z]+\{\}|\\[&%$#_{}]", "", text)
     assert bare == "abcdefghijk"
+    assert escaped("a|b--c-d∞\u202e") == r"a\textbar{}b-{}-c-d$\infty$" + "\ufffd"
 
 
 def test_latex_has_a_line_a_row_and_a_column_a_column(tmp_path):

@@ -10,7 +10,7 @@ from tests.store.rows import GALLERY, OUTCOMES, make_row
 
 from vireo.digest import digest, plain
 from vireo.errors import SettingError, StoreError
-from vireo.files import read_json, write_json
+from vireo.files import lock, read_json, write_json
 from vireo.records import SimilarityKey, SimilarityRow
 from vireo.store import ResultStore, read_table
 from vireo.store.folder import StudyFolder
@@ -206,6 +206,14 @@ def test_an_index_of_another_kind_is_named(tmp_path):
     write_json(StudyFolder(one).cells, [{"encoder": "a"}])
     with pytest.raises(StoreError, match=r"cells\.json is not as a study leaves it"):
         merge([one], tmp_path / "all")
+
+
+def test_a_folder_in_which_a_study_runs_is_not_merged_into(tmp_path):
+    """Its driver would write its own index over the merged one."""
+    one, out = folder(tmp_path / "one", make_row()), tmp_path / "all"
+    with lock(StudyFolder(out).lock, "a study"), pytest.raises(StoreError, match="at work"):
+        merge([one], out)
+    assert files(out) == {}
 
 
 def pair(first="e1", second="e2", values=((0.5, 0.25), (None, 1.0)), **changes):

@@ -85,7 +85,7 @@ class Fake:
         }
         return [RowKey(seed=seed, **facts) for seed in settings.seeds]
 
-    def probe(self, encoder, task, settings, *, store, compute, workers=0):
+    def probe(self, encoder, task, settings, *, store, compute, workers=0, beside=()):
         self._enter(f"{encoder.card.name} x {task.name}")
         results = ResultStore(store.results)
         rows = [self.row(encoder, task, key) for key in self.keys(encoder, task, settings)]

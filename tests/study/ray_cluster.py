@@ -5,7 +5,7 @@ Ray leaves processes and sockets open that pytest, rightly, takes for mistakes o
 
 import sys
 
-from vireo.study.on_ray import connected
+from vireo.study.ray_cluster import connected
 
 if __name__ == "__main__":
     with connected("", cores=2) as ray:

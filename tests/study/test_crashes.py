@@ -209,6 +209,17 @@ def test_a_worker_that_sees_another_folder_says_so(file, tmp_path, monkeypatch):
     assert "does not see the study's folder" in CellWorker(job).open("machine").problem
 
 
+def test_features_that_cannot_be_kept_where_they_should_are_refused_before_a_cell(file, tmp_path):
+    (tmp_path / "disk").touch()
+    resources, out = Resources(features=tmp_path / "disk" / "features"), tmp_path / "out"
+    with pytest.raises(OSError, match="disk"):
+        run(file, out, resources=resources)
+    assert not list((out / "errors").glob("*"))
+    folder = StudyFolder(out, resources.features)
+    job = job_of(Worker(read_plan(file), folder, choose("cpu", threads=1)))
+    assert str(tmp_path / "disk") in CellWorker(job).open("machine").problem
+
+
 def test_a_worker_without_the_gpu_it_was_given_says_so(file, tmp_path):
     import torch
 

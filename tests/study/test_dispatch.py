@@ -104,6 +104,19 @@ def test_every_cell_runs_once_after_what_it_reads(local, probe, seed):
             assert place["end", Cell("made", cell.task)] < place["begin", cell]
 
 
+@pytest.mark.parametrize("probe", [{}, {"protocol": "reference", "reference": "twin"}])
+@pytest.mark.parametrize("seed", range(4))
+def test_of_two_names_for_the_same_weights_the_second_finds_the_rows_of_the_first(probe, seed):
+    """Side by side they would compute every row twice. The reference has to be the first."""
+    made = plan(encoders=1, **probe)
+    twin = replace(made.encoders[0], name="twin", pretraining_set="said otherwise")
+    play = Play(replace(made, encoders=(*made.encoders, twin)), SEATS, seed=seed)
+    place = {(what, cell): number for number, (what, cell, _) in enumerate(play.all())}
+    first, second = ("twin", "e0") if probe else ("e0", "twin")
+    for task in IMAGES:
+        assert place["end", Cell(first, task)] < place["begin", Cell(second, task)]
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_images_are_encoded_by_one_worker_before_others_use_them(seed):
     log = Play(plan(), SEATS, seed=seed).all()

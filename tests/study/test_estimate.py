@@ -5,17 +5,19 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.tiny import ARCHITECTURE, DATASET
+from tests.tiny import ARCHITECTURE, DATASET, ArraySource
 
 from vireo.devices import Compute
 from vireo.errors import SettingError
+from vireo.probe import maps
 from vireo.records import EncoderSpec, PretrainSettings, ProbeSettings, StudyPlan, Task
 from vireo.store.folder import StudyFolder
 from vireo.study import check_plan, machine, run_study
 from vireo.study.cells import Cell
-from vireo.study.check import look
+from vireo.study.check import check_room, look
 from vireo.study.demand import Demand
 from vireo.study.estimate import estimate
+from vireo.study.forecast import forecast
 from vireo.study.machine import shortages, size, stored_bytes
 from vireo.study.rates import Rates
 
@@ -64,6 +66,42 @@ def demands(plan, rates):
     return estimate(plan, look(plan).cards, rates)
 
 
+class Masked(ArraySource):
+    """Images that have masks as well; nothing here reads one."""
+
+    targets = ("class", "mask")
+
+    def __init__(self, **options: int) -> None:
+        super().__init__(**options)
+        self.targets = Masked.targets
+
+
+MASKS = dataclasses.replace(
+    TASK,
+    name="where",
+    target="mask",
+    family="semantic-pixel",
+    head="deeplabv3+",
+    metric="miou",
+    epochs=1,
+    input_size=(64, 64),
+)
+
+
+def test_one_pass_stores_what_all_tasks_on_the_same_images_read(compute, monkeypatch):
+    """The first task pays for both; the second writes nothing and runs no image."""
+    monkeypatch.setattr(maps, "_FLOPS_A_BYTE", 0)  # maps are kept whatever they cost
+    masked = dataclasses.replace(CLASSES, source="tests.study.test_estimate:Masked")
+    tasks = (dataclasses.replace(TASK, input_size=(64, 64)), MASKS)
+    tasks = tuple(dataclasses.replace(task, dataset=masked) for task in tasks)
+    tuned = ProbeSettings(protocol="tuned", resamples=20)
+    plan = dataclasses.replace(PLAN, tasks=tasks, encoders=PLAN.encoders[:1], probe=tuned)
+    first, second = demands(plan, Clockwork(compute))
+    assert (first.images, second.images) == (60, 0)
+    assert second.new
+    assert second.encode_seconds == 0.0
+
+
 def test_time_is_encoding_once_and_steps_of_heads(compute):
     """60 images of 1.25 s; 40 examples in batches of 10: 4 steps an epoch of 100 s."""
     first, second, *others = demands(PLAN, Clockwork(compute))
@@ -97,6 +135,28 @@ def test_storage_is_what_a_run_writes(compute, tmp_path):
     assert told == sum(path.stat().st_size for path in blocks) - 128 * len(blocks)
     assert told == 2 * 60 * 8 * 4
     assert all(demand.all_seconds == 0 for demand in found)
+
+
+def test_what_done_cells_have_stored_is_neither_encoded_again_nor_room_for_others(
+    compute, tmp_path, monkeypatch
+):
+    """One of four cells is done: its encoder's other task finds its features."""
+    first = dataclasses.replace(PLAN, tasks=PLAN.tasks[:1], encoders=PLAN.encoders[:1])
+    run_study(first, tmp_path, compute=compute)
+    folder, checked = StudyFolder(tmp_path), look(PLAN)
+    found = forecast(PLAN, checked, tmp_path, compute)
+    assert [d.images for d in found.demands] == [0, 60, 0]
+    each = 60 * 8 * 4  # bytes of one encoder's features
+    assert sum(d.new_bytes for d in found.demands) == each
+    kept = stored_bytes(folder) - each  # of headers and manifests
+    monkeypatch.setattr(machine, "free_bytes", lambda _: each - kept)
+    assert check_room(PLAN, checked.cards, folder) == []
+    monkeypatch.setattr(machine, "free_bytes", lambda _: each - kept - 1)
+    (sentence,) = check_room(PLAN, checked.cards, folder)
+    assert sentence.startswith("disk: features and runs take 1.92 kB")
+    shutil.rmtree(folder.features)
+    found = forecast(PLAN, checked, tmp_path, compute)
+    assert [d.images for d in found.demands] == [60, 60, 0]
 
 
 def test_a_run_takes_its_steps_and_leaves_its_checkpoints(compute):

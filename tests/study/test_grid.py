@@ -110,6 +110,12 @@ def test_settings_of_a_recipe_that_are_lists_are_read(with_runs):
         ("[data.few]", "[data.few]\nruel = 1", "'ruel'. Did you mean 'rule'?"),
         ('rule = "fraction"', 'rule = "half"', "data.rule should be 'fraction', 'linear'"),
         ("seed = [0, 3]", "seed = [3, 3]", "called 'moco-v2-marks-seed3'"),
+        (
+            "seed = [0, 3]",
+            "seed = [[0, 3]]",
+            "grid[0].seed should be one name or number, or a list",
+        ),
+        ("seed = [0, 3]", "seed = { a = 1 }", "grid[0].seed should be one name or number"),
     ],
 )
 def test_each_mistake_is_named(with_runs, old, new, message):

@@ -1,6 +1,7 @@
 """The Ray engine on a real cluster of two workers: whatever dies, the table is the serial one."""
 
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,7 +14,9 @@ from tests.study.faulty import passes, write_study
 
 from vireo.analysis import read_study
 from vireo.devices import choose
+from vireo.errors import StoreError
 from vireo.study import read_plan, run_study
+from vireo.study.ray_cluster import connected
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 240.0
@@ -31,6 +34,14 @@ def address(monkeypatch):
     with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as cluster:
         yield cluster.stdout.readline().strip()
         cluster.stdin.close()
+
+
+@pytest.fixture
+def hears_interrupts():
+    """Undo what a shell does to tests in its background: they and their drivers ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def driver(file, out, address):
@@ -68,6 +79,7 @@ def is_alive(process):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("hears_interrupts")
 def test_drivers_and_workers_die_and_nothing_is_lost_or_done_twice(tmp_path, address):
     """Driver one is killed, two gets Ctrl-C, three ends; a worker is killed; a task always fails.
 
@@ -82,9 +94,12 @@ def test_drivers_and_workers_die_and_nothing_is_lost_or_done_twice(tmp_path, add
     (faults / "broken-images3").touch()
 
     killed_at = rows_when_killed(driver(file, out, address), out)
+    of_the_killed = readers(faults)
     (faults / "deadly-images2").touch()
     (faults / "slow").write_text("3")  # so that the second driver cannot end before it is stopped
-    stopped_at = rows_when_stopped(driver(file, out, address), out, after=len(killed_at))
+    stopped_at = rows_when_stopped(
+        driver(file, out, address), out, lambda: readers(faults) - of_the_killed
+    )
     (faults / "slow").write_text("0.2")
     third = driver(file, out, address)
     said = third.communicate(timeout=PATIENCE_SECONDS)[1]
@@ -104,6 +119,17 @@ def test_drivers_and_workers_die_and_nothing_is_lost_or_done_twice(tmp_path, add
     until(lambda: not any(map(is_alive, readers(faults))))
 
 
+def test_an_address_where_no_cluster_is_is_refused_at_once():
+    """Ray itself tries for minutes, and speaks of what nobody asked."""
+    pytest.importorskip("ray")
+    with socket.socket() as taken:  # bound and not listening: nobody else answers there
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        said = f"No cluster can be reached at '{address}'"
+        with pytest.raises(StoreError, match=said), connected(address):
+            pass
+
+
 def rows_when_killed(process, out):
     until(lambda: rows(out), process)
     process.kill()
@@ -111,12 +137,12 @@ def rows_when_killed(process, out):
     return rows(out)
 
 
-def rows_when_stopped(process, out, after):
-    until(lambda: len(rows(out)) > after, process)
+def rows_when_stopped(process, out, new_readers):
+    """Send Ctrl-C while a new worker reads images, which takes it seconds."""
+    until(lambda: any(map(is_alive, new_readers())), process)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=PATIENCE_SECONDS)
-    # a worker of the first driver may have written the row: this one is then stopped as it starts
-    assert process.returncode != 0
+    said = process.communicate(timeout=PATIENCE_SECONDS)[1]
+    assert process.returncode == 130, said
     return rows(out)
 
 

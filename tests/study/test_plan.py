@@ -112,6 +112,15 @@ def test_what_is_not_on_disk_is_found_before_the_run(write):
     assert "2 mistakes" in text
 
 
+@pytest.mark.parametrize("side", [0, -8, 1])
+def test_a_network_that_cannot_take_the_images_is_a_mistake_and_no_crash(write, side):
+    path = write(
+        ("image_size = 32", f"image_size = {side}"), ('"digits", "rooms-count"', '"digits"')
+    )
+    with pytest.raises(SettingError, match=r"one mistake.*\n  - pretrain\.moco: "):
+        check_plan(read_plan(path))
+
+
 def test_a_plan_that_can_run_passes(write):
     check_plan(read_plan(write(('"digits", "rooms-count"', '"digits"'))))
 

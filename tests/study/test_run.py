@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+import vireo.encoders
 from vireo.analysis import read_study
 from vireo.devices import choose
 from vireo.errors import SettingError, StoreError
@@ -46,6 +47,19 @@ def test_everything_is_computed_once(write, fake, tmp_path, capfd):
     assert fake.computed == ALL
     assert sorted(again["digest"]) == sorted(table["digest"])
     assert "0 cells computed, 7 were there already, 0 failed" in capfd.readouterr().err
+
+
+def test_some_cells_alone_and_then_the_others(write, fake, tmp_path):
+    plan, out = read_plan(write()), tmp_path / "out"
+    table = run_study(plan, out, compute=choose("cpu"), only=["moco x digits", "other"])
+    assert fake.computed == [ALL[0], *ALL[3:6]]
+    assert len(table) == 3 * 2
+    assert states(plan, out).count("to do") == 3
+    assert len(run(plan, out)) == 3 * 2 * 2
+    assert sorted(fake.computed) == sorted(ALL)
+    with pytest.raises(SettingError, match=r"No cell of .* matches 'mooco'"):
+        run_study(plan, tmp_path / "new", compute=choose("cpu"), only=["mooco"])
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_failing_cell_stops_no_other(write, fake, tmp_path, capfd):
@@ -168,14 +182,39 @@ def test_the_clock_estimates_by_kind_and_ignores_what_was_there(write):
     cells = plan_cells(read_plan(write()))
     clock = Clock(cells)
     assert clock.line(Outcome(cells[0], computed=False)) == ""
-    line = clock.line(Outcome(cells[1], ("a",), seconds=10.0))
-    assert line == "[2/7] random x digits: 10 s, at most 50 s left"
-    line = clock.line(Outcome(cells[2], ("a",), seconds=20.0))
-    assert line == "[3/7] random x rooms-count: 20 s, at most 1 min 0 s left"
+    line = clock.line(Outcome(cells[1], ("a",), seconds=10.0), now=110.0)
+    assert line == "[2/7] random x digits: 10 s, about 50 s left"
+    line = clock.line(Outcome(cells[2], ("a",), seconds=20.0), now=130.0)
+    assert line == "[3/7] random x rooms-count: 20 s, about 1 min 0 s left"
     assert "FAILED: no" in clock.line(Outcome(cells[3], error="no"))
     for cell in cells[4:6]:
         clock.line(Outcome(cell, ("a",), seconds=1.0))
     assert clock.line(Outcome(cells[6], ("a",), seconds=1.0)) == "[7/7] moco x rooms-count: 1.0 s"
+
+
+def test_the_clock_sees_how_many_cells_run_at_a_time(write):
+    """Two workers, 20 s a cell: the two that are left take 20 s."""
+    cells = plan_cells(read_plan(write()))[1:]
+    clock = Clock(cells)
+    for cell, now in zip(cells[:4], (120.0, 120.0, 140.0, 140.0), strict=True):
+        line = clock.line(Outcome(cell, ("a",), seconds=20.0), now=now)
+    assert line == "[4/6] other x rooms-count: 20 s, about 20 s left"
+
+
+def test_rows_of_a_cell_that_fails_now_are_not_taken_for_its_answer(
+    write, fake, tmp_path, monkeypatch
+):
+    """They are of other weights: a file of the same name was replaced."""
+    plan, out = read_plan(write()), tmp_path / "out"
+    run(plan, out)
+    monkeypatch.setattr(
+        vireo.encoders, "open_encoder", lambda spec: fake.open(replace(spec, seed=spec.seed + 100))
+    )
+    fake.fail = {"other x digits"}
+    table = run(plan, out)
+    assert read_study(out).missing == ("other x digits",)
+    assert len(table) == 10
+    assert states(plan, out)[3] == "failed"
 
 
 def test_a_cell_is_hashable_and_named():

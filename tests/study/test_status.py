@@ -7,7 +7,9 @@ import sys
 from datetime import UTC, datetime
 
 import pytest
+from typer.testing import CliRunner
 
+from vireo.cli.main import app
 from vireo.devices import choose
 from vireo.errors import StoreError
 from vireo.files import lock, write_json
@@ -79,13 +81,46 @@ def test_speed_and_time_left_follow_from_costs_and_times(write, out):
     assert found.seconds_left == pytest.approx(20 / 0.85)
 
 
-def test_while_a_cell_runs_time_passes(write, out):
+@pytest.mark.parametrize(
+    ("since", "worked", "left"),
+    [(155, 85 + 15, 20 - 15), (50, 85 + 120, 0), (-900, 85 + 170, 0)],
+)
+def test_a_cell_that_runs_counts_as_far_as_it_is(write, out, since, worked, left):
+    """It has 20 s to take; of a worker that began before this run, what it did since counts."""
     timed(out)
     held = StudyFolder(out).claims / f"{Cell('moco', 'rooms-count').file_name}.lock"
     with lock(held, "a cell"):
+        os.utime(held, (START + since,) * 2)
         found = progress(read_plan(write()), out, now=START + 170.0)
-    assert found.seconds_left == pytest.approx(20 / (85 / 170))
+    assert found.seconds_left == pytest.approx(left / (worked / 170))
     assert found.count("running") == 1
+
+
+def test_what_a_run_trained_before_it_was_stopped_is_no_work_of_the_one_that_ended_it(write, out):
+    """An hour of pre-training, of which this run did the last ten seconds."""
+    timed(out)
+    (run,) = StudyFolder(out).runs.iterdir()
+    write_json(run / "cost.json", {"seconds": 3600.0})
+    os.utime(run / "card.json", (START + 10, START + 10))
+    found = progress(read_plan(write()), out)
+    assert found.seconds_left == pytest.approx(20 / ((10 + 80) / 100))
+
+
+def test_a_run_that_goes_on_tells_its_time_before_its_first_cell_is_done(write, out):
+    timed(out)
+    os.utime(StudyFolder(out).plan, (START + 1000, START + 1000))
+    held = StudyFolder(out).claims / f"{Cell('moco', 'rooms-count').file_name}.lock"
+    with lock(held, "a cell"):
+        os.utime(held, (START + 1000,) * 2)
+        found = progress(read_plan(write()), out, now=START + 1008.0)
+    assert (found.finished, found.seconds_left) == (0, pytest.approx(12.0))
+
+
+def test_a_row_of_another_kind_is_named(write, out):
+    row = next(StudyFolder(out).results.glob("*.json"))
+    row.write_text("[1]")
+    with pytest.raises(StoreError, match=f"{row.name} is not a result row"):
+        progress(read_plan(write()), out)
 
 
 def test_what_an_earlier_run_computed_says_what_cells_take_and_not_how_fast_this_one_is(write, out):
@@ -93,7 +128,7 @@ def test_what_an_earlier_run_computed_says_what_cells_take_and_not_how_fast_this
     os.utime(StudyFolder(out).plan, (START + 60, START + 60))  # a run began after two probes
     found = progress(read_plan(write()), out)
     assert found.finished == 2
-    assert found.seconds_left == pytest.approx(20 / (40 / 40))
+    assert found.seconds_left == pytest.approx(20 / ((15 + 20) / 40))
 
 
 def test_nothing_is_said_of_time_before_a_cell_of_each_kind_is_done(write, tmp_path):
@@ -109,6 +144,20 @@ def test_a_folder_knows_its_own_plan(write, out, tmp_path):
     write_json(StudyFolder(out).plan, {"name": "old"})
     with pytest.raises(StoreError, match="is of another version"):
         read_last_plan(out)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "FILE", "--out", ""], "the path is empty"),  # "$UNSET" in a shell
+        (["run", "FILE", "--features", " "], "the path is empty"),
+        (["status", "FOLDER", "--out", "elsewhere"], "leave --out away"),
+    ],
+)
+def test_a_folder_that_would_be_another_than_meant_is_refused(write, out, words, said):
+    places = {"FILE": str(write()), "FOLDER": str(out)}
+    told = CliRunner().invoke(app, ["study", *(places.get(word, word) for word in words)])
+    assert (told.exit_code, said in told.output) == (2, True), told.output
 
 
 @pytest.mark.slow

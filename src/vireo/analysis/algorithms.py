@@ -28,7 +28,7 @@ from vireo.analysis.intervals import mean_interval
 from vireo.analysis.multiplicity import holm
 from vireo.analysis.supervised import percent
 from vireo.analysis.table import level_of, present
-from vireo.analysis.wide import families, wide_scores
+from vireo.analysis.wide import families, spreads, wide_scores
 from vireo.analysis.words import listed, numbered
 from vireo.errors import SettingError
 
@@ -76,15 +76,16 @@ def algorithms(table: pd.DataFrame, context: Context = ALONE) -> Finding:
     table, notes = present(table)
     facts, wide = facts_of(table), wide_scores(table)
     own = facts.loc[self_supervised(facts)]
-    pairings = _pairings(own)
+    spread, family = spreads(wide.loc[own.index]), families(table)
+    compared = [(one, _lines(one, wide, spread, level_of(table))) for one in _pairings(own)]
+    pairings = [one for one, lines in compared if len(lines)]
     if not pairings:
         raise SettingError(
             "Methods are compared on a pre-training set that both saw for the same epochs with the "
-            f"same network; got no such pair ({listed(sorted(set(own['method'])))}). Add one."
+            "same network, and on tasks that both have; got no such pair "
+            f"({listed(sorted(set(own['method'])))}). Add one."
         )
-    spread, family = wide.loc[own.index].std(ddof=1), families(table)
-    lines = [_lines(pairing, wide, spread, level_of(table)) for pairing in pairings]
-    found = pd.concat(lines, ignore_index=True)
+    found = pd.concat([lines for _, lines in compared if len(lines)], ignore_index=True)
     found["family"] = found["task"].map(family)
     found = found[list(COLUMNS)]
     main = found[_of(found, pairings[0])]
@@ -114,9 +115,9 @@ def _pairing(own: pd.DataFrame, first: str, second: str) -> Iterator[Pairing]:
             sides = [list(some.index[some["method"] == method]) for method in (first, second)]
             if all(sides) and name != "unknown":
                 both[str(name)] = (sides[0], sides[1])
-        length = 0.0 if math.isnan(epochs) else epochs
-        if both and (best is None or (len(both), length) > best[:2]):
-            best = (len(both), length, both, f"{epochs:g}" if length else "unknown")
+        length, whole = 0.0 if math.isnan(epochs) else epochs, len(whole_sets(both))
+        if both and (best is None or (whole, length) > best[:2]):
+            best = (whole, length, both, f"{epochs:g}" if length else "unknown")
     if best is not None:
         kept = whole_sets(best[2])
         dropped = tuple(name for name in best[2] if name not in kept)
@@ -130,8 +131,8 @@ def _lines(pairing: Pairing, wide: pd.DataFrame, spread: pd.Series, level: float
     ]
     both = [side.T for side in sides]
     lines = [_line(task, both[0][task], both[1][task], level) for task in wide.columns]
-    found = pd.DataFrame([line for line in lines if line["sets"]])
-    found["p_holm"] = holm(found["p"]) if len(found) else []
+    found = pd.DataFrame([line for line in lines if line["sets"]], columns=list(lines[0]))
+    found["p_holm"] = holm(found["p"])
     scale = found["task"].map(spread)
     found["scaled"] = (found["difference"] / scale).where(scale > 0)
     return found.assign(first=pairing.first, second=pairing.second)
@@ -143,7 +144,7 @@ def _line(task: str, first: pd.Series, second: pd.Series, level: float) -> dict[
     differences = one - other
     known = len(one) > 0
     low, high = mean_interval(differences, level)
-    tested = len(one) > 1 and np.ptp(differences) > 0
+    tested = math.isfinite(low)
     means = [float(side.mean()) if known else np.nan for side in (one, other, differences)]
     return {
         "task": task,
@@ -197,12 +198,12 @@ def _by_output(lines: pd.DataFrame, pairing: Pairing, level: float) -> str:
         return "whether that depends on the kind of output cannot be said from one kind"
     found = contrast(first, second, "algorithms", level)
     said = found.said(
-        f"relative to the other, {pairing.first} is the better at pixels",
-        f"relative to the other, {pairing.second} is the better at pixels",
+        f"{pairing.first} is relatively better at pixels",
+        f"{pairing.second} is relatively better at pixels",
         "no evidence that it depends on the kind of output",
     )
     return (
-        f"its lead is {first.mean():.2f} standard deviations on "
+        f"{pairing.first} minus {pairing.second} is {first.mean():.2f} standard deviations on "
         f"{numbered(len(first), 'pixel task')} and {second.mean():.2f} on "
         f"{numbered(len(second), 'task')} of whole images ({found.numbers}): {said}"
     )

@@ -77,9 +77,13 @@ def balance(table: pd.DataFrame, context: Context = ALONE) -> Finding:
 
 def _verdict(effects: pd.DataFrame, cells: Cells, level: float) -> str:
     wanted = effects[effects["label"].str.endswith(" - balanced")]
-    tested = wanted[wanted["group"] == BY_ENCODER]
+    tested = wanted[wanted["group"] == BY_ENCODER].dropna(subset=["p"])
     tested = tested.assign(p=holm(tested["p"]))
-    said = "; ".join(_said(str(name), lines, level) for name, lines in wanted.groupby("label"))
+    corrected = dict(zip(tested["label"], tested["p"], strict=True)) if len(tested) > 1 else {}
+    said = "; ".join(
+        _said(str(name), lines, corrected.get(name), level)
+        for name, lines in wanted.groupby("label")
+    )
     if tested.empty:
         answer = "Cannot tell: no encoders are left to judge their luck by"
     elif (tested["p"] >= 1 - level).all():
@@ -93,15 +97,22 @@ def _verdict(effects: pd.DataFrame, cells: Cells, level: float) -> str:
     return f"{answer}: {said} ({count} x {numbered(cells.lines['task'].nunique(), 'task')})."
 
 
-def _said(name: str, lines: pd.DataFrame, level: float) -> str:
+def _said(name: str, lines: pd.DataFrame, corrected: float | None, level: float) -> str:
     """Return one difference in words, by both models."""
-    by = {str(line["group"]): line for _, line in lines.iterrows()}
+    known = lines.dropna(subset=["value"])
+    if known.empty:
+        return f"{name} cannot be told from the tasks that these encoders have"
+    by = {str(line["group"]): line for _, line in known.iterrows()}
     said = []
     for model in (BY_CELL, BY_ENCODER):
         if model in by:
             line = by[model]
             test = f"t({line['df']}), {p_words(float(line['p']))}"
+            if model == BY_ENCODER and corrected is not None:
+                test += f", {corrected:.2g} after Holm's correction"
             bounds = f"{100 * level:g} % interval {line['low']:.4f} to {line['high']:.4f}"
+            if pd.isna(line["low"]):
+                bounds = "no interval"
             said.append(f"{line['value']:+.4f} with {model} ({bounds}, {test})")
     return f"{name} is {' and '.join(said)}"
 

@@ -26,6 +26,8 @@ from vireo.analysis.mixed_model import MixedFit, mixed_model
 BY_CELL, BY_ENCODER = "cells as units", "encoders as units"
 _INTERACTIONS = ("task:method", "task:balance", "balance:method")
 _NOTHING = float("nan")
+_EXPLAINED = 1e-24
+"""A residual below this share of the scores' sum of squares is rounding."""
 _DOUBLED = {
     "size": "twice the images",
     "steps": "twice the steps",
@@ -91,7 +93,10 @@ def tables_of_variance(cells: Cells, scores: str) -> tuple[list[dict[str, object
         lines += _anova_lines("with interactions", name, found)
     fit = mixed_fit(cells, scores)
     if fit is None:
-        notes.append("No mixed model: there are no more encoders than factors need.")
+        notes.append(
+            "No mixed model: there are too few encoders or cells for its factors, or nothing is "
+            "left to judge luck by."
+        )
         return lines, notes
     return lines + _mixed_lines(cells, fit), notes
 
@@ -110,12 +115,20 @@ def differences(cells: Cells, scores: str, level: float) -> pd.DataFrame:
 
 
 def mixed_fit(cells: Cells, scores: str) -> MixedFit | None:
-    """Fit the mixed model; None where encoders leave no degree of freedom."""
+    """Fit the mixed model.
+
+    None where encoders leave no degree of freedom, where missing cells make a factor of encoders
+    follow from the tasks they have, or where the factors explain every score.
+    """
     _, groups = np.unique(cells.lines["encoder"], return_inverse=True)
     count = sum(columns.shape[1] for columns in cells.of_encoders.values())
-    if len(np.unique(groups)) - 1 - count < 1:
+    design, y = _design(cells), cells.scores(scores)
+    if len(np.unique(groups)) - 1 - count < 1 or np.linalg.matrix_rank(design) < design.shape[1]:
         return None
-    return mixed_model(cells.scores(scores), _design(cells), groups, slice(1, 1 + count))
+    left = y - design @ np.linalg.lstsq(design, y, rcond=None)[0]
+    if np.square(left).sum() <= _EXPLAINED * np.square(cells.lines["score"]).sum():
+        return None
+    return mixed_model(y, design, groups, slice(1, 1 + count))
 
 
 def _interactions(cells: Cells) -> list[str]:
@@ -204,6 +217,7 @@ def _intervals(
     if freedom < 1:
         errors = np.full_like(values, _NOTHING)
     half = stats.t.ppf(0.5 + level / 2, max(freedom, 1)) * errors
-    p = 2 * stats.t.sf(np.abs(values) / errors, max(freedom, 1))
+    sizes = np.divide(np.abs(values), errors, out=np.full_like(values, _NOTHING), where=errors > 0)
+    p = 2 * stats.t.sf(sizes, max(freedom, 1))
     lines = {"label": names, "value": values, "low": values - half, "high": values + half}
     return pd.DataFrame({**lines, "p": p, "df": freedom, "group": model})

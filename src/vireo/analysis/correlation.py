@@ -76,6 +76,8 @@ def _verdict(
     same = (lines["first"].map(families) == lines["second"].map(families)) & known
     apart = known & ~same
     who = spanned(list(lines["n"]), "trained encoder")
+    if lines.empty:
+        return "Whether tasks order encoders alike cannot be said of one task; add a second."
     if not known.any():
         return (
             f"Whether tasks order encoders alike cannot be said from {who} with two tasks in "
@@ -105,10 +107,12 @@ def _said(low: float, high: float, claim: str) -> str:
         return f"too few recipes of pre-training for an interval, so no evidence that {claim}"
     if low > 0:
         return claim
-    return "the reverse" if high < 0 else f"no evidence that {claim}"
+    return f"the reverse of '{claim}'" if high < 0 else f"no evidence that {claim}"
 
 
 def _figures(lines: pd.DataFrame, families: pd.Series) -> tuple[Figure, ...]:
+    if not lines[["pearson", "spearman"]].notna().to_numpy().any():
+        return ()
     names = sorted(families.index, key=lambda task: (families[task], task))
     place = {task: number for number, task in enumerate(names)}
     figures = []

@@ -182,7 +182,7 @@ def _figure(lines: pd.DataFrame, level: float) -> Figure:
     there = pd.DataFrame({"row": lines["first"], "column": lines["second"], "value": clear})
     back = pd.DataFrame({"row": lines["second"], "column": lines["first"], "value": -clear})
     data = pd.concat([there, back]).groupby(["row", "column"])["value"].sum().reset_index()
-    most = float(lines["task"].nunique())
+    most = float(data["value"].abs().max()) or 1.0
     return Figure(
         kind="heatmap",
         title="Tasks won minus tasks lost, by paired tests after correction",

@@ -27,7 +27,7 @@ from vireo.analysis.contrast import contrast
 from vireo.analysis.encoders import Match, counted, facts_of, matched
 from vireo.analysis.finding import Figure, Finding
 from vireo.analysis.table import level_of, present
-from vireo.analysis.wide import families, wide_scores
+from vireo.analysis.wide import families, spreads, wide_scores
 from vireo.analysis.words import listed, numbered
 from vireo.errors import SettingError
 
@@ -79,7 +79,7 @@ def normalised_gains(wide: pd.DataFrame, match: Match) -> tuple[pd.DataFrame, tu
         SettingError: no task has the supervised encoder and three others that differ.
     """
     own = wide.loc[match.own]
-    spread = own.std(ddof=1)
+    spread = spreads(own)
     base = wide.loc[match.supervised]
     enough = own.notna().sum() >= FEWEST_ENCODERS
     usable = (enough & (spread > 0) & base.notna()).to_numpy(dtype=bool)
@@ -144,7 +144,8 @@ def _verdict(gains: pd.DataFrame, kinds: dict[str, list[str]], match: Match, lev
         "no evidence that one kind gains more",
     )
     return (
-        f"Over {match.supervised}{other} {counted(match.own)} gain {first.mean():.2f} standard "
+        f"Against {match.supervised}{other or ','} {counted(match.own)} "
+        f"gain {first.mean():.2f} standard "
         f"deviations on {numbered(len(first), 'structural task')} and {second.mean():.2f} on "
         f"{numbered(len(second), 'semantic task')} ({found.numbers}): {said}."
     )

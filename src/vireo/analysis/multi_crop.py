@@ -19,7 +19,7 @@ from vireo.analysis.encoders import facts_of
 from vireo.analysis.finding import Figure, Finding
 from vireo.analysis.sign_flips import sign_flip_test, signed_ranks
 from vireo.analysis.table import present
-from vireo.analysis.wide import families, wide_scores
+from vireo.analysis.wide import families, spreads, wide_scores
 from vireo.analysis.words import numbered, p_words
 from vireo.errors import SettingError
 
@@ -55,7 +55,7 @@ def multi_crop(table: pd.DataFrame, context: Context = ALONE) -> Finding:
     trio = _trio(facts_of(table))
     names = [trio.plain, trio.cropped, trio.donor]
     wide = wide_scores(table).loc[names]
-    spread = wide_scores(table).std(ddof=1)
+    spread = spreads(wide_scores(table))
     scores = wide.dropna(axis=1)
     if scores.empty:
         raise SettingError(f"No task has scores of {', '.join(names)}; run the study again.")
@@ -134,7 +134,7 @@ def _verdict(lines: pd.DataFrame, trio: _Trio, spread: pd.Series) -> str:
                 f"{better} of {len(part)} {words} (by {change.mean():+.2f} "
                 f"standard deviations on average, signed ranks {p_words(p)})"
             )
-    return f"{said}; multi-crop raises {' and '.join(parts)}."
+    return f"{said}; of these two runs that with multi-crop is better on {' and '.join(parts)}."
 
 
 def _figure(lines: pd.DataFrame, trio: _Trio) -> Figure:

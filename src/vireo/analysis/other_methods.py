@@ -21,7 +21,7 @@ from vireo.analysis.intervals import mean_interval
 from vireo.analysis.multiplicity import holm
 from vireo.analysis.sign_flips import sign_flip_test, signed_ranks
 from vireo.analysis.table import level_of, present
-from vireo.analysis.wide import families, full_part, wide_scores
+from vireo.analysis.wide import families, full_part, spreads, wide_scores
 from vireo.analysis.words import interval_words, listed, numbered, p_words
 from vireo.errors import SettingError
 
@@ -48,7 +48,7 @@ def other_methods(table: pd.DataFrame, context: Context = ALONE) -> Finding:
     table, missing = present(table)
     chosen, words = _chosen(facts_of(table))
     wide = wide_scores(table)
-    spread = wide.std(ddof=1)
+    spread = spreads(wide)
     scores, notes = full_part(_by_method(wide, chosen), tasks=2)
     scores = scores / spread[scores.columns].where(spread > 0, 1.0)
     level = level_of(table)
@@ -61,7 +61,7 @@ def other_methods(table: pd.DataFrame, context: Context = ALONE) -> Finding:
         "Methods on the same images",
         lines,
         CAPTION,
-        _verdict(lines, scores, words, level),
+        _verdict(lines, scores, f"{words}{_single(chosen)}", level),
         (_figure(scores, families(table)),),
         notes,
     )
@@ -85,6 +85,15 @@ def _chosen(facts: pd.DataFrame) -> tuple[dict[str, list[str]], str]:
     epochs = float(by_epochs.index[int(np.argmax(by_epochs.to_numpy()))]) if len(by_epochs) else 0.0
     chosen = {str(m): _nearest(part, epochs) for m, part in same.groupby("method", sort=True)}
     return chosen, f"{images} ({architecture}, about {epochs:g} epochs where there is a choice)"
+
+
+def _single(chosen: dict[str, list[str]]) -> str:
+    """Say which methods are one run each, whose luck no test over tasks can know."""
+    alone = [method for method, runs in chosen.items() if len(runs) == 1]
+    if not alone:
+        return ""
+    who = "one run each" if len(alone) == len(chosen) else f"one run each of {listed(alone)}"
+    return f", {who}"
 
 
 def _nearest(part: pd.DataFrame, epochs: float) -> list[str]:
@@ -126,9 +135,10 @@ def _verdict(lines: pd.DataFrame, scores: pd.DataFrame, words: str, level: float
     beaten = listed(sorted(others[clear])) or "none"
     return (
         f"Of {numbered(len(scores), 'method')} on {words}, {best} is best on average over "
-        f"{numbered(scores.shape[1], 'task')} and better beyond chance than {beaten} (signed ranks "
-        f"over tasks, Holm); it leads {others[place]} by {abs(nearest['difference']):.2f} standard "
-        f"deviations ({interval_words(low, high, level)}, corrected {p_words(nearest['p_holm'])})."
+        f"{numbered(scores.shape[1], 'task')} and ahead of {beaten} by signed ranks over tasks "
+        f"(Holm's correction; these runs, not others like them); it leads {others[place]} by "
+        f"{abs(nearest['difference']):.2f} standard deviations "
+        f"({interval_words(low, high, level)}, corrected {p_words(nearest['p_holm'])})."
     )
 
 

@@ -114,8 +114,9 @@ def _lines(skill: pd.DataFrame, cost: pd.Series, level: float) -> pd.DataFrame:
 def _said(cost: str, lines: pd.DataFrame, skill: pd.DataFrame, level: float) -> str:
     own = lines[lines["cost"] == cost]
     best = own[own["front"]].sort_values("value")
-    words = COSTS[cost].partition(",")[0]
-    said = f"by {words} {len(best)} of {numbered(len(own), 'encoder')} are beaten by none"
+    words, _, unit = COSTS[cost].removesuffix("s").partition(", ")
+    verb = "is" if len(best) == 1 else "are"
+    said = f"by {words} {len(best)} of {numbered(len(own), 'encoder')} {verb} beaten by none"
     cheap, dear = best.iloc[0], best.iloc[-1]
     if len(best) == 1:
         return f"{said} ({dear['encoder']})"
@@ -123,8 +124,8 @@ def _said(cost: str, lines: pd.DataFrame, skill: pd.DataFrame, level: float) -> 
     low, high = mean_interval(ahead, level)
     interval = interval_words(low, high, level)
     return (
-        f"{said}, from {cheap['encoder']} ({cheap['value']:,.4g}) to {dear['encoder']} "
-        f"({dear['value']:,.4g}), whose skill is {ahead.mean():+.3f} ({interval}"
+        f"{said}, from {cheap['encoder']} ({cheap['value']:,.4g} {unit}) to {dear['encoder']} "
+        f"({dear['value']:,.4g} {unit}), whose skill is {ahead.mean():+.3f} ({interval}"
         f" over {numbered(len(ahead), 'task')})"
     )
 

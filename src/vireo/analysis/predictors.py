@@ -104,7 +104,7 @@ def _fit(scores: pd.DataFrame, group: list[str], rest: list[str]) -> float:
 
 
 def _verdict(lines: pd.DataFrame, encoders: int, recipes: int, level: float) -> str:
-    best = lines.iloc[0]
+    best, who = lines.iloc[0], "trained encoder"
     interval = interval_words(best["spearman_low"], best["spearman_high"], level)
     sure = (
         ""
@@ -112,19 +112,25 @@ def _verdict(lines: pd.DataFrame, encoders: int, recipes: int, level: float) -> 
         else f", first in {100 * best['first_in']:.0f} % of bootstrap draws"
     )
     said = (
-        f"Over {numbered(encoders, 'trained encoder')} of {numbered(recipes, 'recipe')}, "
+        f"Over {numbered(encoders, who)} of {numbered(recipes, 'recipe')}, "
         f"{best['task']} goes best with the mean of the other {len(lines) - 1} tasks (Spearman "
         f"{best['spearman']:.2f}, {interval}{sure})"
     )
+    if np.isnan(best["spearman"]):
+        return (
+            f"Which task tells most of the others cannot be said: over {numbered(encoders, who)} "
+            "no task differs from encoder to encoder while the others do."
+        )
     imagenet = lines[lines["task"] == "imagenet"]
-    if len(imagenet) and best["task"] != "imagenet":
+    if len(imagenet) and best["task"] != "imagenet" and not np.isnan(imagenet["spearman"].iloc[0]):
         line = imagenet.iloc[0]
         said += f"; ImageNet is number {imagenet.index[0] + 1} ({line['spearman']:.2f})"
     enough = lines[lines["together"] >= 0.95]
     if len(enough):
         place = int(enough["order"].min())
         few = lines.sort_values("order")["task"].head(place)
-        said += f"; {numbered(place, 'task')} together reach r = 0.95 ({', '.join(few)})"
+        said += f"; {numbered(place, 'task')}, chosen on these encoders, "
+        said += f"reach{'es' * (place == 1)} r = 0.95 with the mean of the rest ({', '.join(few)})"
     return f"{said}."
 
 

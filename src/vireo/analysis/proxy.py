@@ -112,6 +112,11 @@ def _verdict(lines: pd.DataFrame, ranks: list[np.ndarray], name: str, level: flo
             f"{FEWEST} that differ."
         )
     counting = known & (lines["task"] != f"{name}-v2")
+    if not counting.any():
+        return (
+            f"Whether {called} is a good proxy cannot be said: beside it there is only {name}-v2, "
+            "another test set of its own head."
+        )
     own, other = counting & lines["own_family"], counting & ~lines["own_family"]
     kinds = ((own, "its own family"), (other, "other families"))
     parts = [
@@ -125,13 +130,14 @@ def _verdict(lines: pd.DataFrame, ranks: list[np.ndarray], name: str, level: flo
         low, high = difference_interval(ranks, own.to_numpy(), other.to_numpy(), level)
     return (
         f"Over {who} the scores on {called} have a mean rank correlation of "
-        f"{' and '.join(parts)}; {_said(low, high, level)}{_opposed(lines)}."
+        f"{' and '.join(parts)}; {_said(low, high, level, len(parts))}{_opposed(lines)}."
     )
 
 
-def _said(low: float, high: float, level: float) -> str:
+def _said(low: float, high: float, level: float, kinds: int) -> str:
     if math.isnan(low):
-        return "whether it is a weaker proxy outside its family cannot be said from so few"
+        why = "from so few recipes of pre-training" if kinds > 1 else "without tasks of both kinds"
+        return f"whether it is a weaker proxy outside its family cannot be said {why}"
     span = f"difference by bootstrap over recipes: {interval_words(low, high, level)}"
     if low > 0:
         return f"it is a weaker proxy outside its own family ({span})"

@@ -6,7 +6,7 @@ import pandas as pd
 from vireo.analysis.context import ALONE, Context
 from vireo.analysis.finding import Figure, Finding
 from vireo.analysis.normalised import with_skill
-from vireo.analysis.rank_tests import cliques, critical_difference, friedman
+from vireo.analysis.rank_tests import Friedman, cliques, critical_difference, friedman
 from vireo.analysis.scores import cell_scores
 from vireo.analysis.table import level_of
 from vireo.analysis.wide import full_part, wide_scores
@@ -81,11 +81,25 @@ def _verdict(lines: pd.DataFrame, wide: pd.DataFrame, difference: float, level: 
     test = friedman(wide.rank(axis=0, ascending=False).to_numpy().T)
     apart = int((~lines["like_best"]).sum())
     return (
-        f"{over}; ranks differ {'more' if test.p < 1 - level else 'no more'} than by chance "
-        f"(Friedman's test as F({test.freedom[0]}, {test.freedom[1]}) = {test.F:.3g}, "
-        f"{p_words(test.p)}), and {apart} of the other {encoders - 1} are worse by more than the "
-        f"critical difference of {difference:.2f} (Nemenyi, level {level:g})."
+        f"{over}; {_said(test, level)}; {apart} of the other {encoders - 1} "
+        f"{'is' if apart == 1 else 'are'} worse by more than the critical difference of "
+        f"{difference:.2f} (Nemenyi, level {level:g})."
     )
+
+
+def _said(test: Friedman, level: float) -> str:
+    """Say whether ranks differ at all."""
+    if test.smallest >= 1 - level:
+        return (
+            "so few tasks cannot tell whether ranks differ beyond chance (the smallest possible p "
+            f"is {test.smallest:.2g})"
+        )
+    statistic = f"Friedman's test as F({test.freedom[0]}, {test.freedom[1]}) = {test.F:.3g}"
+    if test.few:
+        statistic = f"Friedman's chi2 = {test.chi2:.3g}, ranks exchanged within tasks"
+    said = "ranks differ more than by chance"
+    said = said if test.p < 1 - level else "no evidence that ranks differ beyond chance"
+    return f"{said} ({statistic}, {p_words(test.p)})"
 
 
 def _figure(lines: pd.DataFrame, difference: float) -> Figure:

@@ -22,11 +22,13 @@ from vireo.analysis.words import listed, numbered
 from vireo.errors import SettingError
 
 CAPTION = (
-    "Runs of one recipe: the same method, set, images, epochs, balance and architecture, so that "
-    "only seeds (and the draw of a subset) differ. `deviation`: standard deviation of their "
-    "scores. `relative`: mean of |score - mean| / |mean|, as the study reports it; it depends on "
-    "where a metric has its zero. `between`: standard deviation over all recipes of the table. "
-    "`head`: standard deviation over seeds of the probe's head, which is part of `deviation`. "
+    "Runs of one recipe: the same method, set, images, epochs, balance and architecture, taken to "
+    "differ in their seeds (and the draw of a subset) alone. Rows state no other settings, such as "
+    "a temperature: give a variant a method's name of its own. `deviation`: standard deviation of "
+    "their scores. `relative`: mean of |score - mean| / |mean|, as the study reports it; it "
+    "depends on where a metric has its zero. `between`: standard deviation over all recipes of "
+    "the table. `head`: standard deviation over seeds of the probe's head, which over the root of "
+    "their number is part of `deviation`. "
     "`detectable`: what the scores of two single runs must differ by (t quantile x sqrt 2 x the "
     "deviation pooled over recipes). Few runs give rough deviations."
 )

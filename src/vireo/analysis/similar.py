@@ -120,6 +120,9 @@ def _verdict(encoders: pd.DataFrame, images: int, level: float) -> str:
         f"{second.mean():.2f} for {pair[1]}, a difference of {first.mean() - second.mean():+.2f}"
     )
     counts = f"{len(first)} and {numbered(len(second), 'encoder')}, {numbered(images, 'image')}"
+    depths = sorted({*groups[pair[0]]["blocks"], *groups[pair[1]]["blocks"]})
+    if len(depths) > 1:
+        counts += f"; networks of {listed(list(map(str, depths)))} blocks, not algorithms alone"
     if min(len(first), len(second)) < 2:
         return f"Of two runs, not of two algorithms: {means} ({counts})."
     test = stats.ttest_ind(first, second, equal_var=False)

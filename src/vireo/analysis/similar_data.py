@@ -28,7 +28,7 @@ from vireo.analysis.context import ALONE, Context
 from vireo.analysis.encoders import facts_of, self_supervised, whole_sets
 from vireo.analysis.finding import Figure, Finding
 from vireo.analysis.table import level_of, present
-from vireo.analysis.wide import wide_scores
+from vireo.analysis.wide import spreads, wide_scores
 from vireo.analysis.words import listed, numbered, p_words
 from vireo.errors import SettingError
 from vireo.seeding import generator
@@ -125,7 +125,7 @@ def _refusal(alike: dict[str, tuple[str, ...]], own: pd.DataFrame) -> str:
 def _comparisons(
     own: pd.DataFrame, wide: pd.DataFrame, alike: dict[str, tuple[str, ...]]
 ) -> list[Comparison]:
-    spread = wide.loc[own.index].std(ddof=1)
+    spread = spreads(wide.loc[own.index])
     scaled = wide / spread.where(spread > 0)
     keys = ["method", "architecture", "epochs"]
     found = []
@@ -192,7 +192,8 @@ def renaming_test(found: list[Comparison]) -> tuple[float, float, float]:
     """Return the mean effect, its one-sided p-value and the smallest one possible.
 
     All renamings of the sets where there are at most 9,999, else that many drawn at random. A
-    renaming under which a task has no similar set or no other in a comparison leaves that one out.
+    renaming under which a task has no similar set or no other in a comparison leaves that one out;
+    one that leaves all out is not counted.
     """
     names = sorted({name for one in found for name in (one.similar, *one.others)})
     renamed = _renamings(len(names))
@@ -210,8 +211,9 @@ def renaming_test(found: list[Comparison]) -> tuple[float, float, float]:
     effects = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
     if np.isnan(effects[0]):
         return np.nan, np.nan, np.nan
-    reached = np.nan_to_num(effects, nan=-np.inf) >= effects[0] - 1e-9
-    return float(effects[0]), float(reached.mean()), float(same.mean())
+    known = np.isfinite(effects)
+    reached = effects[known] >= effects[0] - 1e-9
+    return float(effects[0]), float(reached.mean()), float(same[known].mean())
 
 
 def _renamings(count: int) -> np.ndarray:

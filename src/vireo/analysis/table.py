@@ -146,7 +146,8 @@ def consistent(table: pd.DataFrame) -> None:
         if len(found) > 1:
             raise SettingError(
                 f"Rows of one {column} can be compared; got {', '.join(found)}. "
-                f"Keep one, for example table[table.{column} == '{found[0]}']."
+                f"Keep one, for example table[table.{column} == '{found[0]}'], or give each a "
+                "folder of its own."
             )
     twice = table[table.duplicated(["encoder", "task", "seed"])]
     if len(twice):

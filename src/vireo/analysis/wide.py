@@ -1,9 +1,14 @@
 """Encoders by tasks: mean scores as a matrix, and the largest part of it that has no hole."""
 
+import numpy as np
 import pandas as pd
 
 from vireo.analysis.table import present
+from vireo.analysis.words import numbered
 from vireo.errors import SettingError
+
+_EQUAL = 1e-12
+"""Scores that differ by no more than this share are equal but for rounding."""
 
 
 def wide_scores(table: pd.DataFrame) -> pd.DataFrame:
@@ -56,11 +61,26 @@ def full_part(
         notes.append(f"Left out {lacking}.")
     if len(part) < encoders or len(part.columns) < tasks:
         raise SettingError(
-            f"At least {encoders} encoders with scores on the same {tasks} tasks are needed; "
-            f"{len(part)} encoders and {len(part.columns)} tasks have no missing cell. "
-            "Run the study again to fill it."
+            f"At least {numbered(encoders, 'encoder')} with scores on the same "
+            f"{numbered(tasks, 'task')} are needed; {numbered(len(part), 'encoder')} and "
+            f"{numbered(len(part.columns), 'task')} have no missing cell. "
+            + ("Run the study again to fill it." if notes else "Add some to the study.")
         )
     return part, tuple(notes)
+
+
+def spreads(wide: pd.DataFrame) -> pd.Series:
+    """Return each task's standard deviation over encoders; 0 where all are equal, or one.
+
+    Of equal scores the mean may be off in its last digit, and their deviation then 1e-17: scores
+    over that would be 1e16 deviations apart.
+
+    Example:
+        >>> spreads(pd.DataFrame({"a": [1.0, 3.0], "b": [17 / 72, 17 / 72]})).round(3).tolist()
+        [1.414, 0.0]
+    """
+    differ = wide.max() - wide.min() > _EQUAL * wide.abs().max()
+    return wide.std(ddof=1).where(differ, 0.0)
 
 
 def standardised(wide: pd.DataFrame) -> pd.DataFrame:
@@ -72,5 +92,5 @@ def standardised(wide: pd.DataFrame) -> pd.DataFrame:
                [ 0.,  0.],
                [ 1.,  0.]])
     """
-    spread = wide.std(ddof=1)
-    return (wide - wide.mean()) / spread.where(spread > 0, 1.0)
+    spread = spreads(wide)
+    return (wide - wide.mean()) / spread.where(spread > 0, np.inf)

@@ -1,5 +1,6 @@
 """`vireo analyse`: a study's questions with their answers, and the tables behind them."""
 
+import math
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Annotated
@@ -121,7 +122,8 @@ def _line(name: str, answer: "Finding | str") -> Line:
     if isinstance(answer, str):
         empty = {"title": "", "verdict": "", "caption": "", "notes": [], "rows": []}
         return line | empty | {"refused": answer}
-    rows = answer.table.astype(object).where(answer.table.notna(), None).to_dict("records")
+    known = answer.table.notna() & ~answer.table.isin([math.inf, -math.inf])
+    rows = answer.table.astype(object).where(known, None).to_dict("records")
     return line | {
         "title": answer.title,
         "verdict": answer.verdict,

@@ -47,6 +47,14 @@ def similarity(
         Path, typer.Option(help="A study's folder, or any other.", **PATH)
     ] = SIMILARITIES,
     workers: Annotated[int, typer.Option(min=0, help="Processes that decode images.")] = 0,
+    architecture: Annotated[
+        str, typer.Option(help="Of file: encoders: resnet50, timm:NAME, ...; else recognised.")
+    ] = "",
+    take: Annotated[
+        str, typer.Option(help="Of file: encoders that hold several networks: teacher, ...")
+    ] = "",
+    mean: Annotated[str, typer.Option(help="Of file: encoders: 0.485,0.456,0.406.")] = "",
+    std: Annotated[str, typer.Option(help="Of file: encoders: 0.229,0.224,0.225.")] = "",
     device: Device = "auto",
     threads: Threads = None,
     as_json: Json = False,
@@ -54,9 +62,10 @@ def similarity(
     """Compare encoders by linear CKA, within and between them, and draw the heat maps.
 
     The numbers are kept in the folder and not computed again; a command that was stopped goes on.
-    Biased CKA is what is usually published; the unbiased one is given beside it.
+    Biased CKA is what is usually published; the unbiased one is given beside it. A file's
+    architecture is recognised and its normalisation is ImageNet's unless options say otherwise.
     """
-    from vireo.cli.probe import encoder_spec
+    from vireo.cli.probe import encoder_spec, triple, with_facts
     from vireo.console import say
     from vireo.devices import choose
     from vireo.encoders import open_encoder
@@ -71,7 +80,13 @@ def similarity(
         batch_size=batch_size,
         memory_gib=memory,
     )
-    specs = [encoder_spec(text) for text in encoder]
+    specs = with_facts(
+        list(map(encoder_spec, encoder)),
+        architecture=architecture,
+        take=take,
+        mean=triple(mean, "--mean"),
+        std=triple(std, "--std"),
+    )
     _check_names([spec.name for spec in specs])
     # float32 also where bfloat16 is faster: rounded features would be another comparison
     compute = choose(device, "float32", threads=threads)

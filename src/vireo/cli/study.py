@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vireo.cli.options import Device, Json, Threads
+from vireo.cli.options import PATH, Device, Json, Threads
 from vireo.cli.output import cell_lines, score_lines, show
 
 if TYPE_CHECKING:
@@ -20,7 +20,13 @@ File = Annotated[Path, typer.Argument(help="A study file (TOML).")]
 FileOrFolder = Annotated[
     Path, typer.Argument(help="A study file (TOML), or the folder of a study.")
 ]
-Out = Annotated[Path | None, typer.Option(help="The study's folder; runs/NAME if not given.")]
+Out = Annotated[
+    Path | None, typer.Option(help="The study's folder; runs/NAME if not given.", **PATH)
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(help="Some cells alone, by name: 'moco* x cifar10', or an encoder, or a task."),
+]
 Cells = Annotated[bool, typer.Option("--cells", help="One line a cell, however many there are.")]
 
 app = typer.Typer(
@@ -34,6 +40,7 @@ app = typer.Typer(
 def plan(
     file: File,
     out: Out = None,
+    only: Only = None,
     device: Device = "auto",
     threads: Threads = None,
     cells: Cells = False,
@@ -54,7 +61,8 @@ def plan(
     read = read_plan(file)
     checked = look(read)
     refuse(f"The study '{read.name}'", checked.of("mistake"))
-    found = told.forecast(read, checked, _folder(out, read), compute(device, threads))
+    asked = compute(device, threads)
+    found = told.forecast(read, checked, _folder(out, read), asked, only=only or ())
     lines = told.cell_lines(found)
     if as_json or cells or len(lines) <= LISTED:
         show(lines, as_json, columns=("name", "state", "time", "storage"))
@@ -69,6 +77,7 @@ def plan(
 def run(
     file: File,
     out: Out = None,
+    only: Only = None,
     device: Device = "auto",
     threads: Threads = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that load images for probes.")] = 0,
@@ -82,7 +91,7 @@ def run(
         int | None, typer.Option(min=1, help="At most so many cells at a time (ray).")
     ] = None,
     features: Annotated[
-        Path | None, typer.Option(help="Folder for features on every machine's own disk.")
+        Path | None, typer.Option(help="Folder for features on every machine's own disk.", **PATH)
     ] = None,
 ) -> None:
     """Run what is missing; stopped and given again, the command goes on."""
@@ -100,7 +109,15 @@ def run(
     )
     # side by side with others, a cell has one core unless more are asked for
     chosen = compute(device, threads or (None if engine == "serial" else 1))
-    run_study(read, folder, compute=chosen, workers=workers, engine=engine, resources=resources)
+    run_study(
+        read,
+        folder,
+        compute=chosen,
+        workers=workers,
+        engine=engine,
+        resources=resources,
+        only=only or (),
+    )
     finish(folder, as_json=False)
 
 
@@ -152,6 +169,8 @@ def _last_plan(file: Path, out: Path | None) -> tuple["StudyPlan", Path]:
     if file.is_dir():
         from vireo.study.status import read_last_plan
 
+        if out is not None:
+            raise typer.BadParameter(f"{file} is a study's folder itself; leave --out away.")
         return read_last_plan(file), file
     from vireo.study import read_plan
 
@@ -188,7 +207,7 @@ def _counts(found: "Progress", folder: Path) -> str:
     if not found.count("to do") + found.count("running"):
         return told
     if found.seconds_left is None:
-        return f"{told} Time left: unknown until cells of every kind are done."
+        return f"{told} Time left: unknown until cells of every kind are done and one is at work."
     return f"{told} About {duration(found.seconds_left)} left."
 
 

@@ -32,6 +32,7 @@ def encode(  # noqa: PLR0913 - where from, where to, how: none of these follows 
     *,
     size: tuple[int, int],
     output: Sequence[str] = ("pooled",),
+    beside: Sequence[str] = (),
     store: FeatureStore | None,
     split: str,
     compute: Compute,
@@ -49,6 +50,7 @@ def encode(  # noqa: PLR0913 - where from, where to, how: none of these follows 
         source: the examples.
         size: height and width images are resized to.
         output: any of "pooled", "map1" (shallow) to "map5" (deep).
+        beside: more of these, which somebody asks for later: stored if a pass has to run anyway.
         store: where blocks are kept; None keeps the arrays in memory.
         split: name of the split, part of the key.
         compute: device and precision.
@@ -64,12 +66,14 @@ def encode(  # noqa: PLR0913 - where from, where to, how: none of these follows 
         DataError: an empty source, an unreadable image, or features that are not finite.
         StoreError: a stored block that is not one of ours; one that changed is computed again.
     """
-    keys = block_keys(encoder, source, size=size, output=output, split=split, compute=compute)
-    found = {name: store.sound(key) if store else None for name, key in keys.items()}
-    missing = {name: key for name, key in keys.items() if found[name] is None}
-    if missing:
+    names = [*dict.fromkeys((*output, *beside))] if store else output
+    keys = block_keys(encoder, source, size=size, output=names, split=split, compute=compute)
+    found = {name: _stored(store, keys[name]) for name in output}
+    if any(block is None for block in found.values()):
         if not len(source):
             raise DataError(f"'{source.name}' has no examples in '{split}'; check its folder.")
+        found |= {name: _stored(store, keys[name]) for name in names if name not in found}
+        missing = {name: keys[name] for name, block in found.items() if block is None}
         batches = load_batches(
             source, size=size, target=None, batch_size=batch_size, workers=workers
         )
@@ -78,6 +82,10 @@ def encode(  # noqa: PLR0913 - where from, where to, how: none of these follows 
         results = run(encoder, watched, tuple(missing), compute)
         found |= _collect(results, missing, len(source), store)
     return {name: block for name in output if (block := found[name]) is not None}
+
+
+def _stored(store: FeatureStore | None, key: BlockKey) -> np.ndarray | None:
+    return store.sound(key) if store else None
 
 
 def block_keys(

@@ -75,6 +75,7 @@ class Supply:
             part.source,
             size=frozen.size,
             output=("pooled",),
+            beside=frozen.beside,
             store=frozen.store,
             split=part.split,
             compute=frozen.compute,

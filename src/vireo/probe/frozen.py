@@ -24,6 +24,7 @@ class Frozen:
 
     Attributes:
         encoder: in evaluation mode, on the device of `compute`; frozen but where it is fine-tuned.
+        beside: outputs that other tasks read of the same images, kept where a pass computes these.
         store: of features; None where they are not kept.
     """
 
@@ -33,6 +34,7 @@ class Frozen:
     store: FeatureStore | None
     compute: Compute
     workers: int
+    beside: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:

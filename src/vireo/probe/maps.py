@@ -37,6 +37,7 @@ __all__ = [
     "map_bytes",
     "open_maps",
     "plan_features",
+    "stored_outputs",
 ]
 
 Choice = Literal["cached", "recomputed"]
@@ -59,6 +60,19 @@ def plan_features(card: EncoderCard, task: Task, num_images: int, protocol: str)
     if bytes_each * task.frames * num_images > CACHE_BYTES:
         return "recomputed"
     return "cached" if flops_each(card, task) >= _FLOPS_A_BYTE * bytes_each else "recomputed"
+
+
+def stored_outputs(
+    card: EncoderCard, task: Task, num_images: int, protocol: str
+) -> tuple[str, ...]:
+    """Return what a probe keeps of `num_images` examples: the pooled feature, maps, or nothing."""
+    kind = head_of(task)
+    if protocol == "fine-tune":
+        return ()
+    if not kind.dense:
+        return ("pooled",)
+    cached = plan_features(card, task, num_images, protocol) == "cached"
+    return tuple(f"map{tap + 1}" for tap in kind.taps(card)) if cached else ()
 
 
 def map_bytes(card: EncoderCard, task: Task) -> int:
@@ -154,6 +168,7 @@ class Cached(Maps):
             part.source,
             size=frozen.size,
             output=tuple(f"map{tap + 1}" for tap in self._taps),
+            beside=frozen.beside,
             store=frozen.store,
             split=part.split,
             compute=frozen.compute,

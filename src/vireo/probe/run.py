@@ -1,7 +1,8 @@
 """One encoder on one task: check, skip what is stored, train heads, test once, write the rows."""
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,12 +14,12 @@ from vireo.devices import Compute, peak_memory_bytes, versions
 from vireo.digest import digest
 from vireo.encoders.encoder import Encoder
 from vireo.encoders.weights import weights_digest
-from vireo.errors import SettingError
+from vireo.errors import SettingError, VireoError
 from vireo.features.encode import preprocessing_digest
 from vireo.probe.checks import check_examples, check_settings
 from vireo.probe.examples import Examples, check_label, input_size, open_examples
 from vireo.probe.frozen import Frozen
-from vireo.probe.maps import flops_each
+from vireo.probe.maps import flops_each, stored_outputs
 from vireo.probe.outcomes import Answered, scored
 from vireo.probe.protocols import answering, protocol_digest, protocol_of
 from vireo.records import Cost, EncoderCard, ProbeSettings, ResultRow, RowKey, Task
@@ -32,7 +33,7 @@ _LOOKED_AT = 200
 """Targets that `validate` reads in each split; all of them are checked when they are used."""
 
 
-def probe(
+def probe(  # noqa: PLR0913 - who, what, how, where: none of these follows from another
     encoder: Encoder,
     task: Task,
     settings: ProbeSettings,
@@ -40,6 +41,7 @@ def probe(
     store: Path | StudyFolder,
     compute: Compute,
     workers: int = 0,
+    beside: Sequence[Task] = (),
 ) -> list[ResultRow]:
     """Score an encoder on a task: one row for each seed; rows that exist are read, not computed.
 
@@ -53,6 +55,8 @@ def probe(
         store: folder of a study, or any other: rows go to `results` and features to `features`.
         compute: device, precision, threads.
         workers: processes that decode images.
+        beside: tasks that will be asked of the same images: what they read is stored by the same
+            pass.
 
     Returns:
         The rows in the order of `settings.seeds`.
@@ -78,6 +82,7 @@ def probe(
             store=FeatureStore(folder.features),
             compute=compute,
             workers=workers,
+            beside=tuple(_outputs(encoder.card, beside, settings)),
         )
         console.say(f"{encoder.card.name}: {task.name}, seeds {[*missing]}")
         started = time.perf_counter()
@@ -88,6 +93,14 @@ def probe(
             row = _row(frozen, examples, answered, key=missing[answered.seed], cost=cost)
             results.write(row, answered.outcomes, answered.gallery)
     return [results.row(key) for key in keys.values()]
+
+
+def _outputs(card: EncoderCard, tasks: Sequence[Task], settings: ProbeSettings) -> Iterator[str]:
+    """Yield what tasks read of their images; broken data are told of in their own turn."""
+    for task in tasks:
+        with contextlib.suppress(VireoError):
+            examples = open_examples(task, settings)
+            yield from stored_outputs(card, task, len(examples), settings.protocol)
 
 
 def row_keys(encoder: Encoder, task: Task, settings: ProbeSettings) -> list[RowKey]:

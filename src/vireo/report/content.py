@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,69 +29,147 @@ from vireo.store.folder import StudyFolder
 from vireo.store.results import ResultStore
 
 
+@dataclass(frozen=True)
+class _Gathered:
+    """What several parts of the page are made from.
+
+    Attributes:
+        known: encoder to the facts that the page filters and labels by.
+        baseline: name of the encoder that others are compared with; empty if there is none.
+        costs: title to table.
+    """
+
+    study: Study
+    root: Path
+    store: ResultStore
+    rows: list[ResultRow]
+    cells: pd.DataFrame
+    words: dict[str, TaskWords]
+    known: dict[str, dict[str, Any]]
+    baseline: str
+    findings: dict[str, Finding | str]
+    costs: dict[str, pd.DataFrame]
+    curves: list[dict[str, Any]]
+    similar: dict[str, Any] | None
+
+
 def collect(study: Study, root: Path) -> dict[str, Any]:
     """Return the template's variables for `study`, read from the folder `root`.
 
     Raises:
         SettingError: the table is empty, or mixes protocols.
     """
-    table = study.table
-    consistent(table)
-    cells = ordered_cells(table)
-    words = by_family(task_words(cells))
-    known = _encoders(table)
-    store = ResultStore(StudyFolder(root).results)
-    rows = _rows(study, store)
-    findings = find_all(table, study.context)
-    runs = read_runs(root, study.plan)
-    costs = cost_tables(table, runs)
-    similar = embedded_similarities(study.context.similarities)
-    curves = embedded_curves(runs)
-    baseline = next((name for name, fact in known.items() if fact["baseline"]), "")
+    consistent(study.table)
+    parts = _gathered(study, root)
     return {
-        "title": study.plan.get("name") or root.name,
+        **_heading(parts),
+        **_scores(parts),
+        **_answered(parts),
+        **_plotted(parts),
+        **_examples(parts),
+        **_told(parts),
+        "data": embedded(_scripted(parts)),
+    }
+
+
+def _gathered(study: Study, root: Path) -> _Gathered:
+    table, store = study.table, ResultStore(StudyFolder(root).results)
+    cells, known = ordered_cells(table), _encoders(table)
+    runs = read_runs(root, study.plan)
+    return _Gathered(
+        study=study,
+        root=root,
+        store=store,
+        rows=_rows(study, store),
+        cells=cells,
+        words=by_family(task_words(cells)),
+        known=known,
+        baseline=next((name for name, fact in known.items() if fact["baseline"]), ""),
+        findings=find_all(table, study.context),
+        costs=cost_tables(table, runs),
+        curves=embedded_curves(runs),
+        similar=embedded_similarities(study.context.similarities),
+    )
+
+
+def _heading(parts: _Gathered) -> dict[str, Any]:
+    study = parts.study
+    return {
+        "title": study.plan.get("name") or parts.root.resolve().name,
         "summary": study.plan.get("summary", ""),
-        "counts": _counts(table, study),
-        "sentences": sentences(cells, baseline, words),
+        "counts": _counts(study.table, study),
+        "sentences": sentences(parts.cells, parts.baseline, parts.words),
         "missing": study.missing,
         "errors": study.errors,
-        "known": known,
-        "methods": order([fact["method"] for fact in known.values()]),
-        "sets": order([fact["set"] for fact in known.values()]),
-        "board": leaderboard(cells, baseline),
-        "tasks": _tasks(cells, words),
-        "families": _families(words),
-        "lines": score_lines(cells, words),
-        "answers": answers(findings),
-        "heat": correlation_heat(findings["correlation"], list(words)),
-        "similar": similar,
-        "curves": curves,
-        "measures": {
-            name: words
-            for name, words in MEASURES.items()
-            if any(name in c["measures"] for c in curves)
-        },
+    }
+
+
+def _scores(parts: _Gathered) -> dict[str, Any]:
+    """Return the leaderboard, the table of scores, and what filters offer."""
+    facts = parts.known.values()
+    return {
+        "known": parts.known,
+        "methods": order([fact["method"] for fact in facts]),
+        "sets": order([fact["set"] for fact in facts]),
+        "board": leaderboard(parts.cells, parts.baseline),
+        "tasks": _tasks(parts.cells, parts.words),
+        "families": _families(parts.words),
+        "lines": score_lines(parts.cells, parts.words),
+    }
+
+
+def _answered(parts: _Gathered) -> dict[str, Any]:
+    return {
+        "answers": answers(parts.findings),
+        "heat": correlation_heat(parts.findings["correlation"], list(parts.words)),
+    }
+
+
+def _plotted(parts: _Gathered) -> dict[str, Any]:
+    measured = {name for curve in parts.curves for name in curve["measures"]}
+    return {
+        "similar": parts.similar,
+        "curves": parts.curves,
+        "measures": {name: words for name, words in MEASURES.items() if name in measured},
+    }
+
+
+def _examples(parts: _Gathered) -> dict[str, Any]:
+    names = class_names(parts.root)
+    return {
         "most_shown": MOST_ENCODERS,
-        "galleries": galleries(table, store, rows, class_names(root)),
-        "summaries": {name: fact.summary for name, fact in study.context.tasks.items()},
+        "galleries": galleries(parts.study.table, parts.store, parts.rows, names),
+        "summaries": {name: task.summary for name, task in parts.study.context.tasks.items()},
+    }
+
+
+def _told(parts: _Gathered) -> dict[str, Any]:
+    """Return what the last sections tell: costs, methods, where the numbers come from."""
+    table, plan = parts.study.table, parts.study.plan
+    return {
         "facts": _facts(table),
-        "provenance": facts(table, rows),
-        "costs": {f"costs-{number}": title for number, title in enumerate(costs)},
-        "plan": json.dumps(study.plan, indent=2, ensure_ascii=False) if study.plan else "",
-        "data": embedded(
-            {
-                "encoders": [{"name": name, **_plotted(fact)} for name, fact in known.items()],
-                "tasks": [
-                    {"name": word.name, "axis": word.axis, "unit": word.unit}
-                    for word in words.values()
-                ],
-                "points": _points(cells, words, list(known)),
-                "curves": curves,
-                "similarity": similar,
-                "tables": _tables(findings, costs),
-                "origins": embedded_origins(rows, _names(table)),
-            }
-        ),
+        "provenance": facts(table, parts.rows),
+        "costs": {f"costs-{number}": title for number, title in enumerate(parts.costs)},
+        "plan": json.dumps(plan, indent=2, ensure_ascii=False) if plan else "",
+    }
+
+
+def _scripted(parts: _Gathered) -> dict[str, Any]:
+    """Return what the page's script reads: points, curves, maps, folded tables, origins."""
+    words = parts.words
+    return {
+        "encoders": [
+            {"name": name, **{key: fact[key] for key in ("method", "set", "baseline")}}
+            for name, fact in parts.known.items()
+        ],
+        "tasks": [
+            {"name": word.name, "axis": word.axis, "unit": word.unit} for word in words.values()
+        ],
+        "points": _points(parts.cells, words, list(parts.known)),
+        "curves": parts.curves,
+        "similarity": parts.similar,
+        "tables": _tables(parts.findings, parts.costs),
+        "origins": embedded_origins(parts.rows, _names(parts.study.table)),
     }
 
 
@@ -136,24 +215,21 @@ def _encoders(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
     }
 
 
-def _plotted(fact: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: fact[name] for name in ("method", "set", "baseline")}
-
-
 def _counts(table: pd.DataFrame, study: Study) -> list[tuple[str, str]]:
     """Return the size of the study: numbers and what they count."""
     done = len(table[["encoder", "task"]].drop_duplicates())
-    seeds = table["seed"].nunique()
+    planned = (str(done), f"of {done + len(study.missing)} cells")
     return [
-        (str(table["encoder"].nunique()), "encoders"),
-        (str(table["task"].nunique()), "tasks"),
-        (
-            str(done),
-            f"of {done + len(study.missing)} cells" if study.missing else "cells, all there",
-        ),
-        (str(seeds), "seed a cell" if seeds == 1 else "seeds a cell"),
+        _counted(table["encoder"].nunique(), "encoder"),
+        _counted(table["task"].nunique(), "task"),
+        planned if study.missing else _counted(done, "cell", ", all there"),
+        _counted(table["seed"].nunique(), "seed", " a cell"),
         (str(table["protocol"].iloc[0]), "protocol"),
     ]
+
+
+def _counted(count: int, noun: str, more: str = "") -> tuple[str, str]:
+    return str(count), f"{noun}{'s' * (count != 1)}{more}"
 
 
 def _tasks(cells: pd.DataFrame, words: dict[str, TaskWords]) -> list[dict[str, Any]]:

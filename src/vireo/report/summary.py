@@ -4,6 +4,7 @@ import pandas as pd
 
 from vireo.analysis.normalised import with_skill
 from vireo.analysis.ranking import clearly_best
+from vireo.analysis.words import numbered
 from vireo.report.words import TaskWords, listed
 
 MOST_NAMED = 6
@@ -15,7 +16,7 @@ def sentences(cells: pd.DataFrame, baseline: str, words: dict[str, TaskWords]) -
     cells = with_skill(cells)
     encoders, seeds = cells["encoder"].nunique(), int(cells["seeds"].max())
     each = "one seed each" if seeds == 1 else f"{seeds} seeds each"
-    first = f"{encoders} encoder{'s' * (encoders != 1)} on {len(words)} tasks, {each}."
+    first = f"{numbered(encoders, 'encoder')} on {numbered(len(words), 'task')}, {each}."
     if encoders < 2:
         return [first]
     found = [first, _winners(cells)]

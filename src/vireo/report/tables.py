@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from vireo.files import write_bytes
-from vireo.report.words import DASH, MINUS, number
+from vireo.report.words import DASH, MINUS, TURNERS, number
 
 MOST_LINES = 1500
 """Lines of one table that the page carries; the files have all."""
@@ -21,9 +21,13 @@ _LATEX = {
     "\\": r"\textbackslash{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "∞": r"$\infty$",
     MINUS: "$-$",
-    DASH: "--",
+    DASH: r"\textendash{}",
 }
+_FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d.]*$)")
+"""How a text begins that spreadsheets take for a formula and compute."""
 
 
 def embedded_table(frame: pd.DataFrame) -> dict[str, Any]:
@@ -45,8 +49,11 @@ def embedded_table(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> Path:
-    """Write `frame` with all its digits."""
-    write_bytes(path, frame.to_csv(index=False, lineterminator="\n").encode())
+    """Write `frame` with all its digits; a text that a spreadsheet would compute gets a quote."""
+    harmless = frame.rename(columns=_harmless)
+    for name in harmless.columns[[not _is_numeric(frame[name]) for name in frame.columns]]:
+        harmless[name] = harmless[name].map(_harmless)
+    write_bytes(path, harmless.to_csv(index=False, lineterminator="\n").encode())
     return path
 
 
@@ -105,7 +112,9 @@ def escaped(text: str) -> str:
         >>> escaped("50 % of $x_1$")
         '50 \\% of \\$x\\_1\\$'
     """
-    return "".join(_LATEX.get(letter, letter) for letter in " ".join(text.split()))
+    plain = " ".join(text.translate(TURNERS).split())
+    text = "".join(_LATEX.get(letter, letter) for letter in plain)
+    return re.sub("-(?=-)", "-{}", text)  # two hyphens in a row would be a dash
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -114,6 +123,15 @@ def _line(cells: Sequence[str]) -> str:
         " & ".join(f"{{{text}}}" if text[:1] == "[" else text for text in map(escaped, cells))
         + r" \\"
     )
+
+
+def _harmless(value: object) -> object:
+    """Return a text with a quote before what begins like a formula; anything else as it is.
+
+    References:
+        OWASP, CSV Injection: the letters, and the remedy.
+    """
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
 
 
 def _is_numeric(column: pd.Series) -> bool:

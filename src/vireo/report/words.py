@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
-METRICS = {"top-1": "top-1", "miou": "mIoU", "l1": "L1"}
+METRICS = {"top-1": "top-1", "miou": "mIoU", "l1": "L1", "fl": f"1 {MINUS} Fl-all"}
 FAMILIES = {
     "semantic-image": "semantic, image",
     "structural-image": "structural, image",

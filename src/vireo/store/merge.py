@@ -16,7 +16,7 @@ import numpy as np
 
 from vireo.digest import digest
 from vireo.errors import SettingError, StoreError
-from vireo.files import atomic_writer
+from vireo.files import atomic_writer, lock
 from vireo.records import ResultRow, RowKey, SimilarityKey, SimilarityRow
 from vireo.store.folder import StudyFolder
 from vireo.store.results import ResultStore
@@ -57,8 +57,13 @@ def merge(folders: Sequence[Path], out: Path, *, keep_first: bool = False) -> li
     Raises:
         SettingError: rows contradict each other (they are named); nothing was copied.
         StoreError: a folder without rows, or a file that is broken. Rows that were copied before
-            it was read are whole; the same call goes on.
+            it was read are whole; the same call goes on. Or a study runs in `out`.
     """
+    with lock(StudyFolder(out).lock, f"the study in {out}"):
+        return _merge(folders, out, keep_first)
+
+
+def _merge(folders: Sequence[Path], out: Path, keep_first: bool) -> list[str]:
     chosen, conflicts = _choose(_stored(folders, out), out)
     planned = [root for root in dict.fromkeys((out, *folders)) if root != out or has_plan(out)]
     plan = shared_plan(planned)

@@ -2,8 +2,8 @@
 
 import re
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vireo.digest import digest
@@ -71,6 +71,12 @@ def task_of(plan: StudyPlan, cell: Cell) -> Task:
     return next(task for task in plan.tasks if task.name == cell.task)
 
 
+def tasks_beside(plan: StudyPlan, cell: Cell) -> tuple[Task, ...]:
+    """Return the other tasks on the images of `cell`."""
+    together = next(tasks for tasks in image_sets(plan).values() if cell.task in tasks)
+    return tuple(task for task in plan.tasks if task.name in together and task.name != cell.task)
+
+
 def run_folder(plan: StudyPlan, folder: StudyFolder, name: str) -> Path:
     """Return where the pre-training run called `name` is kept.
 
@@ -88,6 +94,19 @@ def encoder_spec(plan: StudyPlan, folder: StudyFolder, name: str) -> EncoderSpec
             architecture=plan.pretrain[name].architecture,
         )
     return next(spec for spec in plan.encoders if spec.name == name)
+
+
+def alike(plan: StudyPlan, names: Iterable[str]) -> dict[str, str]:
+    """Return for each encoder the first that is made in the same way: they have the same rows."""
+    first: dict[str, str] = {}
+    return {name: first.setdefault(_weights(_made_by(plan, name)), name) for name in names}
+
+
+def _weights(made: PretrainSettings | EncoderSpec) -> str:
+    """Return a digest of what decides an encoder's rows; what tables call it does not."""
+    if isinstance(made, EncoderSpec):
+        made = replace(made, name="", method="", pretraining_set="")
+    return digest(made)
 
 
 def identity(plan: StudyPlan, cell: Cell) -> str:

@@ -84,13 +84,16 @@ def check_plan(plan: StudyPlan, folder: StudyFolder | None = None) -> None:
 def check_room(plan: StudyPlan, cards: Mapping[str, EncoderCard], folder: StudyFolder) -> list[str]:
     """Return what memory or disk there is too little of for the cells that are left."""
     from vireo.devices import choose
-    from vireo.study.estimate import estimate
+    from vireo.study.estimate import estimate, stored_blocks
     from vireo.study.machine import shortages
     from vireo.study.rates import Rates
-    from vireo.study.status import study_status
+    from vireo.study.status import kept_cells, study_status
 
-    left = [status.cell for status in study_status(plan, folder.root) if status.state != "done"]
-    return shortages(estimate(plan, cards, Rates(choose("cpu"), measures=False), left), folder)
+    cells, rates = study_status(plan, folder.root), Rates(choose("cpu"), measures=False)
+    left = [status.cell for status in cells if status.state != "done"]
+    stored = stored_blocks(plan, cards, rates, kept_cells(cells, folder))
+    demands = estimate(plan, cards, rates, left, stored=stored.keys())
+    return shortages(demands, folder, sum(stored.values()))
 
 
 def look(plan: StudyPlan) -> Checked:
@@ -103,7 +106,8 @@ def look(plan: StudyPlan) -> Checked:
         problems += _to_be_had(spec)
     for name, settings in plan.pretrain.items():
         card = _attempt("pretrain", name, problems, partial(check_run, settings))
-        card = card or _attempt("pretrain", name, [], partial(_network, settings))
+        if card is None and problems[-1].kind == "absent":
+            card = _attempt("pretrain", name, [], partial(_network, settings))
         if card:
             cards[name] = dataclasses.replace(card, name=name, method=settings.method)
     for task in plan.tasks:

@@ -1,7 +1,8 @@
 """Which cell runs next, and where: the order of a study on many workers. Knows no cluster.
 
 - A cell waits for what it reads: the pre-training of its encoder and, under "reference", the
-  reference encoder's answer to the same task.
+  reference encoder's answer to the same task. Of two names for the same weights the second waits
+  for the first, and finds its rows.
 - One worker at a time goes through an encoder's cells, so that weights are opened once. The
   first cell of an encoder on a set of images encodes them; others of the same set wait for that.
 - Features that lie on a machine's own disk are read there: their cells go to that machine.
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vireo.records import StudyPlan
-from vireo.study.cells import Cell, image_sets
+from vireo.study.cells import Cell, alike, image_sets
 from vireo.study.reference import is_chosen_by_one
 from vireo.study.resources import Need
 from vireo.study.work import Outcome
@@ -191,13 +192,15 @@ def _group(cell: Cell) -> str:
 def _dependencies(plan: StudyPlan, cells: Sequence[Cell]) -> dict[Cell, set[Cell]]:
     """Return what each cell waits for."""
     chooser = plan.probe.reference if is_chosen_by_one(plan) else ""
+    first = alike(plan, (cell.encoder for cell in cells if not cell.is_pretraining))
     known = set(cells)
 
     def needed(cell: Cell) -> set[Cell]:
         if cell.is_pretraining:
             return set()
         chosen = {Cell(chooser, cell.task)} if chooser else set()
-        return ({Cell(cell.encoder)} | chosen) & known - {cell}
+        same = Cell(first[cell.encoder], cell.task)
+        return ({Cell(cell.encoder), same} | chosen) & known - {cell}
 
     return {cell: needed(cell) for cell in cells}
 

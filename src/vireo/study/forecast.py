@@ -11,7 +11,8 @@ from vireo.store.folder import StudyFolder
 from vireo.study.check import Checked
 from vireo.study.demand import Demand
 from vireo.study.machine import shortages, size
-from vireo.study.status import CellStatus, study_status
+from vireo.study.selection import select
+from vireo.study.status import CellStatus, kept_cells, study_status
 from vireo.study.words import duration
 
 if TYPE_CHECKING:
@@ -36,20 +37,36 @@ class Forecast:
     shortages: tuple[str, ...]
 
 
-def forecast(plan: StudyPlan, checked: Checked, out: Path, compute: "Compute") -> Forecast:
-    """Measure this machine for a moment and say what the cells that are left will take."""
-    from vireo.study.estimate import estimate
+def forecast(
+    plan: StudyPlan, checked: Checked, out: Path, compute: "Compute", *, only: Sequence[str] = ()
+) -> Forecast:
+    """Measure this machine for a moment and say what the cells that are left will take.
+
+    Args:
+        plan: the study.
+        checked: what was found of its encoders and data.
+        out: the study's folder.
+        compute: where it will run.
+        only: patterns of the cells to tell of (`selection.select`); all if there are none.
+
+    Raises:
+        SettingError: a pattern that matches nothing.
+    """
+    from vireo.study.estimate import estimate, stored_blocks
     from vireo.study.rates import Rates
 
-    cells = study_status(plan, out)
+    chosen = set(select(plan, only))
+    cells = [status for status in study_status(plan, out) if status.cell in chosen]
+    folder, rates = StudyFolder(out), Rates(compute)
     left = [status.cell for status in cells if status.state != "done"]
-    demands = estimate(plan, checked.cards, Rates(compute), left)
+    stored = stored_blocks(plan, checked.cards, rates, kept_cells(cells, folder))
+    demands = estimate(plan, checked.cards, rates, left, stored=stored.keys())
     return Forecast(
         plan=plan,
         checked=checked,
         cells=tuple(cells),
         demands=tuple(demands),
-        shortages=tuple(shortages(demands, StudyFolder(out))),
+        shortages=tuple(shortages(demands, folder, sum(stored.values()))),
     )
 
 

@@ -88,6 +88,9 @@ def _runs(grid: Table, where: str, mistakes: list[str]) -> Iterator[tuple[str, T
     """Yield name and table of every run of a grid."""
     axes = {axis: _listed(grid[axis]) for axis in AXES if axis in grid}
     lacking = [axis for axis in ("method", "data") if not axes.get(axis)]
+    if wrong := [axis for axis in axes if not all(isinstance(v, str | int) for v in axes[axis])]:
+        mistakes += [f"{where}.{axis} should be one name or number, or a list" for axis in wrong]
+        return
     if lacking or not _is_tables(grid.get(_CHANGES, {})):
         mistakes += [f"{where}.{axis} is missing" for axis in lacking]
         mistakes += [] if lacking else [f"{where}.{_CHANGES} should be tables, one for a method"]

@@ -12,14 +12,19 @@ _LIMIT = Path("/sys/fs/cgroup/memory.max")
 """Of a container's memory, where there is one."""
 
 
-def shortages(demands: Sequence[Demand], folder: StudyFolder) -> list[str]:
+def shortages(demands: Sequence[Demand], folder: StudyFolder, kept: int = 0) -> list[str]:
     """Return what there is too little of, one sentence each.
+
+    Args:
+        demands: of the cells that are left.
+        folder: the study's; what is stored there already is a part of what they need.
+        kept: bytes of it that belong to cells that are done, and are no part of that.
 
     Example:
         >>> shortages([], StudyFolder(Path("runs/demo")))
         []
     """
-    return [*_memory(demands), *_disk(demands, folder)]
+    return [*_memory(demands), *_disk(demands, folder, kept)]
 
 
 def memory_bytes() -> int:
@@ -72,9 +77,9 @@ def _memory(demands: Sequence[Demand]) -> list[str]:
     ]
 
 
-def _disk(demands: Sequence[Demand], folder: StudyFolder) -> list[str]:
+def _disk(demands: Sequence[Demand], folder: StudyFolder, kept: int) -> list[str]:
     needed = sum(demand.new_bytes for demand in demands)
-    there, free = stored_bytes(folder), free_bytes(folder.features)
+    there, free = max(0, stored_bytes(folder) - kept), free_bytes(folder.features)
     if needed <= there + free:
         return []
     return [

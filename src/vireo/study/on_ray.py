@@ -6,35 +6,33 @@ dies is replaced and its cell tried again; Ray itself retries nothing. When the 
 ends its workers; what they had finished is in the folder, and a new driver's workers wait for a
 cell that an old one still has (`Worker.attempt`).
 
-The only file that imports Ray, and only in functions: Ray reads its settings when it is imported.
+Only this file and `ray_cluster` import Ray, and only in functions: Ray reads its settings when it
+is imported.
 """
 
 import contextlib
 import os
-import secrets
 import signal
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from vireo.console import say, warn
-from vireo.devices import usable_cores, versions
-from vireo.errors import MissingExtraError, SettingError, StoreError
+from vireo.devices import versions
+from vireo.errors import SettingError, StoreError
 from vireo.study.cells import Cell
 from vireo.study.dispatch import LANES, TRIES, Dispatch, Seat, needs
+from vireo.study.ray_cluster import connected
 from vireo.study.ray_worker import CellWorker, Hello, Job, job_of
 from vireo.study.resources import Need, Resources
 from vireo.study.work import Outcome, Worker, note_failure
 
 STARTS = 3
-"""How often a local cluster, or a worker, is started before giving up. Ray's own processes have 15
-seconds to come up, which a busy machine exceeds."""
+"""How often a worker is started before giving up."""
 RECHECK_SECONDS = 10.0
 """How often a waiting driver looks for machines that joined."""
 STOP_SECONDS = 30.0
 """How long pre-training runs have for a checkpoint when the study is stopped."""
-STORE_BYTES = 80 << 20
-"""Ray's shared memory: only records pass through it."""
 
 
 def run_cells(
@@ -268,64 +266,3 @@ class _Crew:
 
 def _terminate(process: int) -> None:
     os.kill(process, signal.SIGTERM)
-
-
-@contextlib.contextmanager
-def connected(address: str, cores: int | None = None) -> Iterator[Any]:
-    """Give Ray, connected to a cluster; one that the caller is connected to is taken as it is.
-
-    Args:
-        address: of a running one; empty to start one here.
-        cores: of the one that is started; None for those of this process.
-    """
-    ray = _library(local=not address)
-    if ray.is_initialized():
-        yield ray
-        return
-    try:
-        _connect(ray, address, cores or usable_cores())
-        yield ray
-    finally:
-        ray.shutdown()
-
-
-def _library(local: bool) -> Any:
-    """Import Ray with settings for a study; what the environment sets already stays."""
-    settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-    if local and "RAY_AUTH_MODE" not in os.environ:
-        # only this process and its workers know the token; Ray's own would stay in the home folder
-        settings |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    for name, value in settings.items():
-        os.environ.setdefault(name, value)
-    try:
-        import ray
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            "The engine 'ray' needs the library 'ray'. Run: pip install 'vireo[ray]', or take"
-            " --engine serial."
-        ) from error
-    return ray
-
-
-def _connect(ray: Any, address: str, cores: int) -> None:
-    if address:
-        try:
-            ray.init(address=address, logging_level="WARNING")
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise StoreError(f"No cluster can be reached at '{address}': {error}") from error
-        return
-    for left in reversed(range(STARTS)):
-        try:
-            ray.init(
-                address="local",
-                num_cpus=cores,
-                include_dashboard=False,
-                object_store_memory=STORE_BYTES,
-                logging_level="WARNING",
-            )
-            return
-        except Exception as error:  # Ray raises no narrower one
-            ray.shutdown()
-            if not left:
-                raise StoreError(f"Ray does not start on this machine: {error}") from error
-            warn("Ray did not start in its time; once more.")

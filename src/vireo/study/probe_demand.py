@@ -8,7 +8,7 @@ import numpy as np
 from vireo.errors import VireoError
 from vireo.probe.examples import input_size
 from vireo.probe.many_heads import padded_length
-from vireo.probe.maps import flops_each, map_bytes, plan_features
+from vireo.probe.maps import flops_each, map_bytes, stored_outputs
 from vireo.probe.protocols import protocol_of
 from vireo.records import EncoderCard, ProbeSettings, Task
 from vireo.study.cells import Cell
@@ -40,15 +40,10 @@ class Asked:
     @property
     def outputs(self) -> tuple[str, ...]:
         """Return the outputs that are kept: the pooled feature, or maps, or none."""
-        kind = head_of(self.task)
-        if self.settings.protocol == "fine-tune":
-            return ()
-        if not kind.dense:
-            return ("pooled",)
         total = self.images.total
-        how = plan_features(self.card, self.task, total or 0, self.settings.protocol)
-        taps = kind.taps(self.card) if how == "cached" and total else ()
-        return tuple(f"map{tap + 1}" for tap in taps)
+        if total is None and head_of(self.task).dense:
+            return ()
+        return stored_outputs(self.card, self.task, total or 0, self.settings.protocol)
 
     def encode_seconds(self) -> float:
         """Return seconds an example: all its frames at the task's size, without decoding."""
@@ -76,10 +71,14 @@ class Asked:
 
 
 def probe_demand(cell: Cell, asked: Asked, there: Set[Block]) -> Demand:
-    """Return what a probe takes where `there` is stored already."""
-    blocks = dict(_blocks(asked))
+    """Return what a probe takes where `there` is stored already.
+
+    What several tasks read of one set of images is stored by one pass.
+    """
+    blocks = read_blocks(asked)
     new = tuple(block for block in blocks if block not in there)
-    passes = {(block.dataset, block.split) for block in new}
+    seen = {replace(block, output="") for block in there}
+    passes = {(b.dataset, b.split) for b in new if replace(b, output="") not in seen}
     splits = [split for split in asked.images.splits if (split.dataset, split.name) in passes]
     counts = [split.examples or 0 for split in splits]
     each = [asked.encode_seconds() + asked.decode_seconds(split) for split in splits]
@@ -94,6 +93,11 @@ def probe_demand(cell: Cell, asked: Asked, there: Set[Block]) -> Demand:
         new=new,
         memory_bytes=_memory(asked),
     )
+
+
+def read_blocks(asked: Asked) -> dict[Block, int]:
+    """Return the blocks that a probe reads, and their bytes."""
+    return dict(_blocks(asked))
 
 
 def _blocks(asked: Asked) -> Iterator[tuple[Block, int]]:

@@ -106,7 +106,9 @@ class CellWorker:
         try:
             compute = self._compute()
             problem = "" if self._sees_sign() else _NOT_SHARED.format(self._job.root)
-        except SettingError as error:
+            if self._job.features:
+                self._job.features.mkdir(parents=True, exist_ok=True)
+        except (SettingError, OSError) as error:
             return self._hello(machine, {}, str(error).rstrip("."))
         folder = StudyFolder(self._job.root, self._job.features)
         self._worker = Worker(self._job.plan, folder, compute, self._job.workers)

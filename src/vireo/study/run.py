@@ -5,7 +5,9 @@ changed, and rows of the old plan stay where they are, outside the new plan's ta
 """
 
 import contextlib
+import math
 import shutil
+import time
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,10 +21,11 @@ from vireo.files import lock, remove_leftovers, write_json
 from vireo.records import StudyPlan
 from vireo.store.folder import StudyFolder
 from vireo.study import ENGINES
-from vireo.study.cells import Cell, CellIndex, plan_cells
+from vireo.study.cells import Cell, CellIndex
 from vireo.study.check import check_plan
 from vireo.study.reference import agreement
 from vireo.study.resources import Resources
+from vireo.study.selection import select
 from vireo.study.words import duration
 from vireo.study.work import Outcome, Worker
 
@@ -34,7 +37,7 @@ _NAMED_TARGETS = ("class", "mask")
 """Targets whose codes a source's `class_names` name."""
 
 
-def run_study(
+def run_study(  # noqa: PLR0913 - what, where to, on what: none of these follows from another
     plan: StudyPlan,
     out: Path,
     *,
@@ -42,6 +45,7 @@ def run_study(
     workers: int = 0,
     engine: str = "serial",
     resources: Resources | None = None,
+    only: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Compute the missing cells of `plan` and return the table of its rows.
 
@@ -55,6 +59,7 @@ def run_study(
         workers: processes that load images.
         engine: a name of `ENGINES` or a dotted path.
         resources: what the engine may use; one cell at a time on this machine if None.
+        only: patterns of the cells to run (`selection.select`); all if there are none.
 
     Raises:
         SettingError: the plan cannot work; nothing was computed.
@@ -62,6 +67,7 @@ def run_study(
         NoSpaceError: the disk is full; what was finished is kept.
     """
     run_cells = resolve(ENGINES, engine, "engine")
+    chosen = select(plan, only)
     resources = resources or Resources()
     folder = StudyFolder(out, resources.features)
     with lock(folder.lock, f"the study in {out}"):
@@ -71,7 +77,7 @@ def run_study(
         write_json(folder.plan, plain(plan))
         write_json(folder.classes, class_names(plan))
         shutil.rmtree(folder.errors, ignore_errors=True)
-        _run_cells(worker, lambda cells: run_cells(worker, cells, resources))
+        _run_cells(worker, chosen, lambda cells: run_cells(worker, cells, resources))
         shutil.rmtree(folder.claims, ignore_errors=True)
         table = _rows(worker)
         _tell_choices(plan, folder, set(table["digest"]))
@@ -103,8 +109,7 @@ def _tidy(folder: StudyFolder) -> None:
         remove_leftovers(place)
 
 
-def _run_cells(worker: Worker, engine: Engine) -> None:
-    cells = plan_cells(worker.plan)
+def _run_cells(worker: Worker, cells: Sequence[Cell], engine: Engine) -> None:
     index = CellIndex(worker.plan, worker.folder)
     index.write()
     clock = Clock(cells)
@@ -114,7 +119,7 @@ def _run_cells(worker: Worker, engine: Engine) -> None:
         with contextlib.closing(engine(cells)) as found:
             for outcome in found:
                 outcomes.append(outcome)
-                if outcome.rows:
+                if not outcome.cell.is_pretraining:  # a failed cell's old rows may be outdated
                     index.put(outcome.cell, outcome.rows)
                 if line := clock.line(outcome):
                     say(line)
@@ -132,6 +137,7 @@ def _run_cells(worker: Worker, engine: Engine) -> None:
 class Clock:
     """Says what a cell took and how long the rest will take, by the mean of its kind so far.
 
+    Several cells may run at a time: how much of them is done in a second is seen from their times.
     Cells that were there already take no time and give no estimate.
     """
 
@@ -139,24 +145,29 @@ class Clock:
         self._left = list(cells)
         self._total = len(cells)
         self._seconds: dict[bool, list[float]] = {True: [], False: []}
+        self._began, self._worked = math.inf, 0.0
 
-    def line(self, outcome: Outcome) -> str:
+    def line(self, outcome: Outcome, now: float | None = None) -> str:
         """Return the line to print for `outcome`; empty for a cell that was there already."""
         self._left.remove(outcome.cell)
         if not outcome.computed:
             return ""
+        now = time.monotonic() if now is None else now
+        self._began = min(self._began, now - outcome.seconds)
+        self._worked += outcome.seconds
         number = f"[{self._total - len(self._left)}/{self._total}]"
         if outcome.error:
             return f"{number} {outcome.cell.name}: FAILED: {outcome.error}"
         self._seconds[outcome.cell.is_pretraining].append(outcome.seconds)
-        return f"{number} {outcome.cell.name}: {duration(outcome.seconds)}{self._rest()}"
+        return f"{number} {outcome.cell.name}: {duration(outcome.seconds)}{self._rest(now)}"
 
-    def _rest(self) -> str:
+    def _rest(self, now: float) -> str:
         known = {kind: sum(s) / len(s) for kind, s in self._seconds.items() if s}
         kinds = [cell.is_pretraining for cell in self._left]
         if not kinds or not known.keys() >= set(kinds):
             return ""
-        return f", at most {duration(sum(known[kind] for kind in kinds))} left"
+        speed = self._worked / max(now - self._began, 1e-9)
+        return f", about {duration(sum(known[kind] for kind in kinds) / max(speed, 1e-9))} left"
 
 
 def _tell(outcomes: Sequence[Outcome], folder: StudyFolder) -> None:

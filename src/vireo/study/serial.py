@@ -20,11 +20,14 @@ def run_cells(
 
     Raises:
         SettingError: resources of a cluster are asked for.
+        OSError: the features' own folder cannot be made.
     """
     if resources.are_of_a_cluster:
         raise SettingError(
             "The serial engine runs one cell at a time, here; an address, shares of GPUs and cells "
             "at once are for --engine ray."
         )
+    if worker.folder.features_at:
+        worker.folder.features_at.mkdir(parents=True, exist_ok=True)  # or fail before any cell
     for cell in cells:
         yield worker.attempt(cell)

@@ -15,9 +15,10 @@ from typing import Any, Literal
 
 from vireo.errors import StoreError
 from vireo.files import read_json
-from vireo.records import StudyPlan
+from vireo.records import ResultRow, StudyPlan
 from vireo.records.reading import read_record
 from vireo.store.folder import StudyFolder
+from vireo.store.row_files import read_row
 from vireo.study.cells import Cell, CellIndex, plan_cells, run_folder
 
 State = Literal["done", "running", "to do", "failed"]
@@ -61,6 +62,13 @@ def study_status(plan: StudyPlan, out: Path) -> list[CellStatus]:
     return [_status(plan, folder, index, cell) for cell in plan_cells(plan)]
 
 
+def kept_cells(cells: Sequence[CellStatus], folder: StudyFolder) -> list[Cell]:
+    """Return the probes that are done, if features are still there: theirs are taken to be."""
+    if not any(folder.features.glob("*/manifest.json")):
+        return []
+    return [s.cell for s in cells if s.state == "done" and not s.cell.is_pretraining]
+
+
 def read_last_plan(out: Path) -> StudyPlan:
     """Return the plan that a study's folder was run with last.
 
@@ -81,7 +89,8 @@ def progress(plan: StudyPlan, out: Path, now: float | None = None) -> Progress:
 
     The time left follows from what cells of the same task took so far, or of the same kind where
     none of the task is done, at the speed of this run: how much work it does in an hour, over all
-    of its workers.
+    of its workers, cells that run counted as far as they are. What a pre-training run did before
+    this run began is no work of this one.
 
     Args:
         plan: the study.
@@ -93,16 +102,25 @@ def progress(plan: StudyPlan, out: Path, now: float | None = None) -> Progress:
     done = _done(plan, folder, cells)
     began = folder.plan.stat().st_mtime if folder.plan.is_file() else 0.0
     recent = [took for took in done.values() if took.ended >= began]
-    is_running = any(status.state == "running" for status in cells)
     last = max((took.ended for took in recent), default=began)
-    elapsed = max((time.time() if now is None else now) if is_running else last, last) - began
-    speed = sum(took.seconds for took in recent) / elapsed if elapsed > 0 else 0.0
-    left = [status.cell for status in cells if status.state in ("to do", "running")]
+    now = time.time() if now is None else now
+    spent = {
+        status.cell: max(0.0, now - max(began, _modified(_claim(folder, status.cell), now)))
+        for status in cells
+        if status.state == "running"
+    }
+    elapsed = max(now if spent else last, last) - began
+    worked = sum(min(took.seconds, took.ended - began) for took in recent) + sum(spent.values())
+    left = {
+        status.cell: spent.get(status.cell, 0.0)
+        for status in cells
+        if status.state in ("to do", "running")
+    }
     return Progress(
         cells=tuple(cells),
         finished=len(recent),
         per_hour=3600 * len(recent) / elapsed if elapsed > 0 else 0.0,
-        seconds_left=_left(left, done, speed),
+        seconds_left=_left(left, done, worked / elapsed if elapsed > 0 else 0.0),
     )
 
 
@@ -115,12 +133,13 @@ class _Took:
 def _status(plan: StudyPlan, folder: StudyFolder, index: CellIndex, cell: Cell) -> CellStatus:
     if _is_done(plan, folder, index, cell):
         return CellStatus(cell, "done")
-    if _is_held(folder.claims / f"{cell.file_name}.lock"):
+    if _is_held(_claim(folder, cell)):
         return CellStatus(cell, "running")
-    record = folder.errors / cell.file_name
-    if record.is_file():
-        return CellStatus(cell, "failed", record.read_text(encoding="utf-8").splitlines()[0])
-    return CellStatus(cell, "to do")
+    try:
+        record = (folder.errors / cell.file_name).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return CellStatus(cell, "to do")
+    return CellStatus(cell, "failed", record.partition("\n")[0])
 
 
 def _is_done(plan: StudyPlan, folder: StudyFolder, index: CellIndex, cell: Cell) -> bool:
@@ -135,16 +154,33 @@ def _card(plan: StudyPlan, folder: StudyFolder, cell: Cell) -> Path:
     return run_folder(plan, folder, cell.encoder) / "card.json"
 
 
+def _claim(folder: StudyFolder, cell: Cell) -> Path:
+    """Return the lock that a worker holds, made or touched when it took the cell."""
+    return folder.claims / f"{cell.file_name}.lock"
+
+
 def _is_held(path: Path) -> bool:
-    """Say whether a worker holds a cell. Workers wait for a lock; this one is let go at once."""
-    if not path.is_file():
+    """Say whether a worker holds a cell. Workers wait for a lock; this one is let go at once.
+
+    A study that ends removes its locks, perhaps at this moment.
+    """
+    try:
+        file = path.open()
+    except FileNotFoundError:
         return False
-    with path.open() as file:
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
             return True
     return False
+
+
+def _modified(path: Path, default: float) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return default
 
 
 def _done(plan: StudyPlan, folder: StudyFolder, cells: Sequence[CellStatus]) -> dict[Cell, _Took]:
@@ -157,18 +193,14 @@ def _done(plan: StudyPlan, folder: StudyFolder, cells: Sequence[CellStatus]) -> 
             seconds = _numbers(card.with_name("cost.json")).get("seconds", 0.0)
             found[status.cell] = _Took(float(seconds), card.stat().st_mtime)
         elif status.state == "done":
-            rows = (_numbers(folder.results / f"{row}.json") for row in index.rows[status.cell])
+            rows = (read_row(folder.results / f"{row}.json") for row in index.rows[status.cell])
             found[status.cell] = _joined(rows)
     return found
 
 
-def _joined(rows: Iterator[dict[str, Any]]) -> _Took:
-    parts = [
-        (float(row["cost"]["seconds"]), datetime.fromisoformat(row["time"]).timestamp())
-        for row in rows
-        if "cost" in row
-    ]
-    taken, ends = zip(*parts, strict=True) if parts else ((0.0,), (0.0,))
+def _joined(rows: Iterator[ResultRow]) -> _Took:
+    parts = [(row.cost.seconds, datetime.fromisoformat(row.time).timestamp()) for row in rows]
+    taken, ends = zip(*parts, strict=True)
     return _Took(sum(taken), max(ends))
 
 
@@ -177,14 +209,14 @@ def _numbers(path: Path) -> dict[str, Any]:
     return dict(read_json(path)) if path.is_file() else {}
 
 
-def _left(left: Sequence[Cell], done: Mapping[Cell, _Took], speed: float) -> float | None:
-    """Return seconds until all that are left are done."""
+def _left(left: Mapping[Cell, float], done: Mapping[Cell, _Took], speed: float) -> float | None:
+    """Return seconds until all that are left are done; `left` says what each has had so far."""
     if not left:
         return 0.0
-    expected = [_expected(cell, done) for cell in left]
-    if speed <= 0 or any(seconds is None for seconds in expected):
+    expected = {cell: _expected(cell, done) for cell in left}
+    if speed <= 0 or None in expected.values():
         return None
-    return sum(seconds or 0.0 for seconds in expected) / speed
+    return sum(max(0.0, (expected[cell] or 0.0) - spent) for cell, spent in left.items()) / speed
 
 
 def _expected(cell: Cell, done: Mapping[Cell, _Took]) -> float | None:

@@ -1,5 +1,6 @@
 """How one cell is computed, and whether it is there already; engines decide only where and when."""
 
+import os
 import platform
 import time
 import traceback
@@ -14,7 +15,7 @@ from vireo.files import is_full, lock, write_bytes
 from vireo.records import ProbeSettings, StudyPlan
 from vireo.store.folder import StudyFolder
 from vireo.store.results import ResultStore
-from vireo.study.cells import Cell, encoder_spec, run_folder, task_of
+from vireo.study.cells import Cell, encoder_spec, run_folder, task_of, tasks_beside
 from vireo.study.reference import known_settings, settings_of
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Worker:
         start = time.perf_counter()
         try:
             with lock(self._claim(cell), f"the cell {cell.name}", wait_seconds=CLAIM_SECONDS):
+                os.utime(self._claim(cell))  # since when, for `study status`
                 rows, computed = self._run(cell)
         except Exception as error:  # noqa: BLE001  one failing cell must not stop the others
             sentence = self._note(cell, error)
@@ -156,6 +158,7 @@ class Worker:
                 store=self.folder,
                 compute=self.compute,
                 workers=self.workers,
+                beside=tasks_beside(self.plan, cell),
             )
         return rows, missing
 
@@ -196,7 +199,8 @@ class Worker:
 def note_failure(folder: StudyFolder, cell: Cell, sentence: str, details: str = "") -> None:
     """Write down that a cell failed: the sentence first, then where, and how it came to it."""
     where = f"on {platform.node()}, {datetime.now(UTC).isoformat(timespec='seconds')}"
-    text = f"{cell.name}: {sentence}\n\n{where}\n{details}"
+    first = " ".join(f"{cell.name}: {sentence}".splitlines())
+    text = f"{first}\n\n{where}\n{details}"
     write_bytes(folder.errors / cell.file_name, text.encode())
 
 

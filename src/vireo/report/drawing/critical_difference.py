@@ -31,11 +31,12 @@ def _draw(axes: "Axes", figure: Figure, data: pd.DataFrame) -> None:
     bars = _cliques(ranked)
     axes.set_axis_off()
     pad = 0.42 * (high - low or 1)
-    axes.set_xlim(low - pad, high + pad)
+    difference = float(ranked["difference"].iloc[0])
+    axes.set_xlim(low - pad, max(high, low + difference) + pad)
     depth = 0.5 * len(bars) + 0.9
     axes.set_ylim(depth + math.ceil(len(ranked) / 2) + 0.2, -2.9)
     _scale(axes, low, high)
-    _difference(axes, low, float(ranked["difference"].iloc[0]))
+    _difference(axes, low, difference)
     for number, (first, last) in enumerate(bars):
         axes.plot(
             [first - 0.02 * pad, last + 0.02 * pad],

@@ -27,6 +27,8 @@ KINDS = {
 WIDTH = 7.0
 """Inches: a page of a paper, and a column of the report."""
 _TITLE, _AXIS, _LEGEND_LINE = 0.32, 0.5, 0.24
+_LETTERS = 84
+"""Letters of a panel's title that fit across the whole width."""
 
 
 def draw(figure: Figure) -> "matplotlib.figure.Figure":
@@ -44,15 +46,14 @@ def draw(figure: Figure) -> "matplotlib.figure.Figure":
     ]
     named = groups(figure.data)
     legend_height = _LEGEND_LINE * math.ceil(len(named) / 4) if len(named) > 1 else 0.0
-    titles = _TITLE * (len(panels) > 1)
+    titles = _TITLE * any(name for name, _ in panels)
     total = sum(heights) + rows * (titles + _AXIS * (1 if rows == 1 else 0.5)) + legend_height
     with mpl.rc_context({"text.parse_math": False}):
         drawing = matplotlib.figure.Figure(figsize=(WIDTH, total), layout="constrained")
         grid = drawing.subplots(rows, columns, squeeze=False, height_ratios=heights)
         for axes, (name, data) in zip(grid.flat, panels, strict=False):
             drawer.draw(axes, figure, data)
-            if len(panels) > 1:
-                axes.set_title(short(name, 40), fontsize=NORMAL, loc="left", color=INK)
+            axes.set_title(short(name, _LETTERS // columns), fontsize=NORMAL, loc="left", color=INK)
         if len(panels) > 1:
             _words_once(drawing)
         for axes in grid.flat[len(panels) :]:
@@ -88,7 +89,9 @@ def _words_once(drawing: "matplotlib.figure.Figure") -> None:
 
 def _settle(drawing: "matplotlib.figure.Figure") -> None:
     """Lay the figure out once, here: a name in a script that the font lacks is no warning."""
+    engine = drawing.get_layout_engine()
+    assert engine is not None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        drawing.draw_without_rendering()
+        engine.execute(drawing)
     drawing.set_layout_engine("none")

@@ -20,16 +20,19 @@ DEEPEST = 0.72
 """Opacity of the strongest value; text of the page's own colour can be read on it."""
 MOST_WRITTEN = 14
 """Columns beyond which values are not written into the squares."""
-_MOST_ROWS = 0.235
+_MOST_ROWS, _KEY = 0.235, 0.24
 
 
 def _names(data: pd.DataFrame) -> tuple[list[str], list[str]]:
-    return order(list(data["row"].astype(str))), order(list(data["column"].astype(str)))
+    """Return the names of rows and columns; of a map of things with themselves, in one order."""
+    rows, columns = (order(list(data[side].astype(str))) for side in ("row", "column"))
+    return rows, (rows if set(rows) == set(columns) else columns)
 
 
-def _height(_: Figure, data: pd.DataFrame) -> float:
+def _height(figure: Figure, data: pd.DataFrame) -> float:
     rows, columns = _names(data)
-    return max(0.6, _MOST_ROWS * len(rows)) + 0.055 * max(len(short(name, 22)) for name in columns)
+    names = 0.055 * max(len(short(name, 22)) for name in columns)
+    return max(0.6, _MOST_ROWS * len(rows)) + names + _KEY * bool(figure.value)
 
 
 def _draw(axes: "Axes", figure: Figure, data: pd.DataFrame) -> None:
@@ -38,11 +41,12 @@ def _draw(axes: "Axes", figure: Figure, data: pd.DataFrame) -> None:
     rows, columns = _names(data)
     seen = data[data["value"].notna()]
     values = seen["value"].to_numpy(dtype=float)
+    limits = _limits(figure)
     across = np.array([columns.index(str(name)) for name in seen["column"]], dtype=float)
     down = np.array([rows.index(str(name)) for name in seen["row"]], dtype=float)
     squares = PolyCollection(
         [_square(x, y) for x, y in zip(across, down, strict=True)],
-        facecolors=_shades(values, figure.limits),
+        facecolors=_shades(values, limits),
         edgecolors="none",
     )
     tips(
@@ -58,6 +62,8 @@ def _draw(axes: "Axes", figure: Figure, data: pd.DataFrame) -> None:
                 x, y, _written(value), ha="center", va="center", fontsize=SMALL - 1, color=INK
             )
     _label(axes, rows, columns)
+    if figure.value and not axes.figure.legends:
+        _key(axes, figure.value, np.linspace(*limits, 3))
     words(axes, figure.x, figure.y)
 
 
@@ -71,12 +77,36 @@ def _square(x: float, y: float) -> list[tuple[float, float]]:
     ]
 
 
-def _shades(values: np.ndarray, limits: tuple[float, float] | None) -> np.ndarray:
+def _limits(figure: Figure) -> tuple[float, float]:
+    values = figure.data["value"].dropna().to_numpy(dtype=float)
+    return figure.limits or (float(values.min(initial=0)), float(values.max(initial=0)))
+
+
+def _key(axes: "Axes", value: str, steps: np.ndarray) -> None:
+    """Say once, above all panels, what the shades mean."""
+    from matplotlib.lines import Line2D
+
+    shades = _shades(steps, (steps[0], steps[-1]))
+    labels = [*map(_written, steps[:-1]), f"{_written(steps[-1])}  {short(value)}"]
+    axes.figure.legend(
+        handles=[
+            Line2D([], [], color=shade, linestyle="none", marker="s", label=label)
+            for shade, label in zip(shades, labels, strict=True)
+        ],
+        loc="outside upper left",
+        ncols=len(steps),
+        frameon=False,
+        fontsize=SMALL,
+        labelcolor=INK,
+        handlelength=1.0,
+    )
+
+
+def _shades(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
     """Return colours [squares, 4]: the hue says the sign, the opacity the size."""
     from matplotlib.colors import to_rgba
 
-    low, high = limits or (float(values.min(initial=0)), float(values.max(initial=0)))
-    largest = max(abs(low), abs(high)) or 1.0
+    largest = max(map(abs, limits)) or 1.0
     colours = np.array([to_rgba(UP if value >= 0 else DOWN) for value in values]).reshape(-1, 4)
     colours[:, 3] = 0.04 + (DEEPEST - 0.04) * np.clip(np.abs(values) / largest, 0, 1)
     return colours

@@ -50,11 +50,16 @@ def _svg(drawing: "matplotlib.figure.Figure", salt: str) -> bytes:
     import warnings
 
     import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     buffer = io.BytesIO()
+    for patch in (drawing.patch, *(axes.patch for axes in drawing.axes)):
+        patch.set_visible(False)
     with mpl.rc_context({"svg.hashsalt": salt, "svg.fonttype": "none"}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        drawing.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+        # savefig would draw twice: once to lay out, which `draw` has done
+        canvas = FigureCanvasSVG(drawing)
+        canvas.print_svg(buffer, metadata={"Date": None})  # type: ignore[no-untyped-call]
     return buffer.getvalue()
 
 

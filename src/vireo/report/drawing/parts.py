@@ -11,6 +11,7 @@ import pandas as pd
 from vireo.analysis import Figure
 from vireo.analysis.table import order
 from vireo.report.drawing.palette import INK, LINE, SOFT, marker, series_colour
+from vireo.report.words import FAMILIES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,8 +56,12 @@ def short(name: object, most: int = LONGEST_NAME) -> str:
 
 
 def groups(data: pd.DataFrame) -> list[str]:
-    """Return the names of the groups of a figure in order; none where it has no such column."""
-    return order(list(data["group"].astype(str))) if "group" in data.columns else []
+    """Return the names of the groups of a figure in order; none where it has no such column.
+
+    Families of tasks are in the study's order, so that each has one colour in all figures.
+    """
+    names = order(list(data["group"].astype(str))) if "group" in data.columns else []
+    return [name for name in FAMILIES if name in names] + [n for n in names if n not in FAMILIES]
 
 
 def has_panels(figure: Figure) -> bool:

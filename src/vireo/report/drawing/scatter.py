@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 MOST_NAMED = 10
 """Points whose names are written beside them; more would lie on one another."""
+WIDE = 4
+"""Panels side by side; in so small a panel no name has room."""
 
 
 def _height(figure: Figure, data: pd.DataFrame) -> float:
@@ -38,7 +40,7 @@ def _draw(axes: "Axes", figure: Figure, data: pd.DataFrame) -> None:
         part = seen[seen["group"].astype(str) == name] if "group" in seen.columns else seen
         if len(part):
             _one_group(axes, part, number)
-    if len(seen) <= MOST_NAMED:
+    if len(seen) <= MOST_NAMED and not _is_small(figure):
         _names(axes, seen)
     reference_line(axes, figure.reference, "y")
     if figure.limits:
@@ -62,6 +64,10 @@ def _one_group(axes: "Axes", part: pd.DataFrame, number: int) -> None:
     tips(dots, [f"{name}: {x:.4g}, {y:.4g}" for name, x, y in zip(*columns, strict=True)])
 
 
+def _is_small(figure: Figure) -> bool:
+    return "panel" in figure.data.columns and figure.data["panel"].nunique() > WIDE // 2
+
+
 def _names(axes: "Axes", seen: pd.DataFrame) -> None:
     """Write each name on the side where the figure has more room."""
     middle = seen["x"].agg(["min", "max"]).mean()
@@ -78,4 +84,4 @@ def _names(axes: "Axes", seen: pd.DataFrame) -> None:
         )
 
 
-SCATTER = Drawer(_height, _draw, wide=4)
+SCATTER = Drawer(_height, _draw, wide=WIDE)

@@ -29,6 +29,13 @@ function themes() {
     remember(next);
     set(next);
   });
+  // Paper is white, whatever the screen is.
+  let screen = "";
+  addEventListener("beforeprint", () => {
+    screen = root.dataset.theme ?? "";
+    set("light");
+  });
+  addEventListener("afterprint", () => set(screen));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => watchers.forEach((action) => action()));
   if (names.includes(remembered())) set(remembered());
 }
@@ -53,6 +60,7 @@ function hints(words) {
     if (!target) return void (tip.hidden = true);
     const box = target.getBoundingClientRect();
     show(target, box.left, box.bottom - 14);
+    event.target.setAttribute("aria-describedby", "tip");
   });
   for (const gone of ["scroll", "pointerleave", "keydown"]) {
     document.addEventListener(gone, (event) => { if (gone !== "keydown" || event.key === "Escape") tip.hidden = true; }, true);
@@ -65,8 +73,11 @@ function contents() {
     for (const { target, isIntersecting } of entries) {
       if (!isIntersecting) continue;
       all("nav a.here").forEach((link) => { link.classList.remove("here"); link.removeAttribute("aria-current"); });
-      links.get(target.id)?.classList.add("here");
-      links.get(target.id)?.setAttribute("aria-current", "true");
+      const link = links.get(target.id);
+      if (!link) continue;
+      link.classList.add("here");
+      link.setAttribute("aria-current", "true");
+      link.parentNode.scrollLeft = link.offsetLeft - 16;
     }
   }, { rootMargin: "-10% 0px -75% 0px" });
   all("main section[id]").forEach((section) => seen.observe(section));

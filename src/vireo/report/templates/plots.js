@@ -1,8 +1,8 @@
 const series = [1, 2, 3, 4, 5, 6, 7, 8].map((number) => `--series-${number}`);
 const symbols = ["circle", "square", "triangle-up", "cross", "star"];
 
-// Plotly reads a little markup in its texts; names are names.
-const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+// Plotly reads a little markup and formulas between dollars in its texts; names are names.
+const plain = (text) => text.replace(/[&<>$]/g, (letter) => `&#${letter.charCodeAt()};`);
 const brief = (text, most = 28) => (text.length > most ? `${text.slice(0, most - 9)}…${text.slice(-8)}` : text);
 
 // A colour of the style as plotly understands it, whichever theme holds.

@@ -1,19 +1,20 @@
 const value = (row, column) => row.children[column].dataset.value ?? row.children[column].textContent.trim();
-const asNumber = (text) => (text === "" || text === "–" ? NaN : Number(text.replace(/−/g, "-")));
+const isEmpty = (text) => text === "" || text === "–";
+const asNumber = (text) => (isEmpty(text) ? NaN : Number(text.replace(/−/g, "-").replace("∞", "Infinity")));
 
 function sortBy(header) {
   const table = header.closest("table"), body = table.tBodies[0];
   const column = [...header.parentNode.children].indexOf(header);
-  const down = header.getAttribute("aria-sort") !== "descending";
   const keys = new Map([...body.rows].map((row) => [row, value(row, column)]));
-  const texts = [...keys.values()].filter((text) => text !== "" && text !== "–");
-  const numeric = texts.every((text) => !isNaN(asNumber(text)));
+  const numeric = [...keys.values()].every((text) => isEmpty(text) || !isNaN(asNumber(text)));
+  const before = header.getAttribute("aria-sort");
+  // What a reader looks for first: high numbers, low ranks, the beginning of the alphabet.
+  const down = before ? before === "ascending" : numeric && !("low" in header.dataset);
   const order = (a, b) => {
     const [first, second] = [keys.get(a), keys.get(b)];
-    const empty = (text) => text === "" || text === "–";
-    if (empty(first) || empty(second)) return empty(first) - empty(second);
-    const difference = numeric ? asNumber(first) - asNumber(second) : second.localeCompare(first);
-    return down ? -difference : difference;
+    if (isEmpty(first) || isEmpty(second)) return isEmpty(first) - isEmpty(second);
+    const [left, right] = numeric ? [first, second].map(asNumber) : [first.localeCompare(second), 0];
+    return left === right ? 0 : left < right === down ? 1 : -1;
   };
   body.append(...[...body.rows].sort(order));
   for (const other of all("th[aria-sort]", table)) other.removeAttribute("aria-sort");
@@ -53,20 +54,19 @@ function columns() {
   get("intervals").addEventListener("change", (event) => table.classList.toggle("no-intervals", !event.target.checked));
 }
 
-// Scores are one stop of the tab key; arrows move between them, as in a spreadsheet.
-function arrows() {
-  const table = get("score-table");
-  const first = table.querySelector("td.score button");
+// The cells of a table are one stop of the tab key; arrows move between them, as in a spreadsheet.
+function arrows(table, stop) {
+  const first = table.querySelector(stop);
   if (first) first.tabIndex = 0;
   const steps = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] };
   table.addEventListener("focusin", (event) => {
-    if (!event.target.matches("td.score button")) return;
-    all("td.score button[tabindex='0']", table).forEach((button) => { button.tabIndex = -1; });
+    if (!event.target.matches(stop)) return;
+    all(`${stop}[tabindex='0']`, table).forEach((other) => { other.tabIndex = -1; });
     event.target.tabIndex = 0;
   });
   table.addEventListener("keydown", (event) => {
-    const step = steps[event.key], cell = event.target.closest("td.score");
-    if (!step || !cell) return;
+    const step = steps[event.key], cell = event.target.closest("td");
+    if (!step || !event.target.matches(stop)) return;
     event.preventDefault();
     const rows = [...table.tBodies[0].rows].filter((row) => !row.hidden);
     let row = rows.indexOf(cell.parentNode), column = cell.cellIndex;
@@ -75,8 +75,8 @@ function arrows() {
       column += step[1];
       const next = rows[row]?.cells[column];
       if (!next) return;
-      const button = next.hidden ? null : next.querySelector("button");
-      if (button) return void button.focus();
+      const found = next.hidden ? null : next.matches(stop) ? next : next.querySelector(stop);
+      if (found) return void found.focus();
     }
   });
 }
@@ -130,8 +130,11 @@ function unfold(details) {
 }
 
 function download(name, lines) {
+  // A text that a spreadsheet would compute gets a quote, as in the files of vireo report --tables.
+  const harmless = (text) => (/^[=+\-@\t\r]/.test(text) && isNaN(asNumber(text)) ? `'${text}` : text);
   const quoted = (text) => (/[",\n\r]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text);
-  const text = lines.map((line) => line.map((cell) => quoted(cell.replace(/−/g, "-"))).join(",")).join("\n") + "\n";
+  const written = (cell) => quoted(harmless(cell).replace(/−/g, "-"));
+  const text = lines.map((line) => line.map(written).join(",")).join("\n") + "\n";
   const link = make("a", { download: name, href: URL.createObjectURL(new Blob([text], { type: "text/csv" })) });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
