@@ -26,6 +26,7 @@ def make_table(encoders=("random", "moco", "swav", "supervised"), seeds=3, tasks
                         "images": 1000,
                         "epochs": 10.0,
                         "balance": "balanced",
+                        "recipe": "",
                         "architecture": "resnet20",
                         "task": task,
                         "family": "semantic-image",

@@ -241,6 +241,7 @@ def _recipe(name: str, method: str, subset: tuple, epochs: int | None) -> dict:
         "epochs": epochs,
         "steps": steps or None,
         "balance": balance,
+        "recipe": "",
         "architecture": "resnet50",
         "parameters": 23_508_032,
         "encoder_flops": 8_174_000_000,

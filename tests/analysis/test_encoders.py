@@ -39,6 +39,8 @@ def test_seeds_share_a_recipe_and_everything_else_tells_apart():
     assert facts.loc[seeds, "recipe"].nunique() == 1
     assert facts.loc[["swav-log-200", "swav-log-200-draw2"], "recipe"].nunique() == 1
     assert facts["recipe"].nunique() == len(facts) - 4
+    other = facts_of(changed(planted(40, 1), seeds[0], recipe="0123456789abcdef"))
+    assert other.loc[seeds, "recipe"].nunique() == 2
 
 
 def two_supervised(table):

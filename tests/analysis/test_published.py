@@ -41,6 +41,7 @@ def as_table(points: pd.DataFrame) -> pd.DataFrame:
             images=1_281_167,
             epochs=200.0,
             balance="balanced",
+            recipe="",
             architecture="resnet50",
             family=[facts[name].family for name in table["task"]],
             metric=[facts[name].metric for name in table["task"]],

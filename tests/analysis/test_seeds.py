@@ -49,6 +49,25 @@ def test_the_least_difference_is_exceeded_by_luck_as_often_as_said():
     assert 0.01 < (apart > found["detectable"].to_numpy()).mean() < 0.12
 
 
+def test_runs_with_other_options_are_no_seeds():
+    """Deviations of .01 and .03 apart; all five together would have one of .1."""
+    names = (*RUNS, "swav-800", "swav-100")
+    table = planted(names=names, tasks=1).assign(epochs=200.0, steps=1)
+    score = dict(zip(names, (0.50, 0.51, 0.52, 0.70, 0.73), strict=True))
+    recipe = dict(zip(names, ("warm",) * 3 + ("cold",) * 2, strict=True))
+    table = table.assign(score=table["encoder"].map(score), recipe=table["encoder"].map(recipe))
+    lines = seeds(table).table.set_index("recipe")
+    assert lines.index.tolist() == [
+        "swav on imagenet, 200 epochs, as swav-100",
+        "swav on imagenet, 200 epochs, as swav-200",
+    ]
+    assert lines["runs"].tolist() == [2, 3]
+    assert lines["deviation"].tolist() == pytest.approx([0.03 / 2**0.5, 0.01])
+    alone = table[table["encoder"].isin(["swav-200", "swav-800"])]
+    with pytest.raises(SettingError, match="more than once"):
+        seeds(alone)
+
+
 def test_a_second_name_of_the_same_weights_is_no_second_run():
     table = planted(names=("swav-200", "swav-200-seed1"), tasks=2)
     table["encoder_digest"] = "same"

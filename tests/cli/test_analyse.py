@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.report.folders import ENCODERS, TASKS, fill
+from tests.report.folders import ENCODERS, TASKS, fill, fill_protocols
 from typer.testing import CliRunner
 
 from vireo.analysis import ANALYSES
@@ -73,6 +73,33 @@ def test_one_that_cannot_be_answered_is_a_mistake_told_in_a_sentence(study):
     unknown = call(study, "--question", "proxies")
     assert unknown.exit_code == 2
     assert "Did you mean 'proxy'?" in unknown.stderr
+
+
+def test_of_several_protocols_one_is_chosen(tmp_path):
+    root = fill_protocols(tmp_path / "s", seeds=1)
+    refused = call(root, "--question", "scores")
+    assert refused.exit_code == 2
+    said = " ".join(refused.stderr.split())
+    assert "got few-shot, tuned. Keep one, for example --protocol few-shot, or table" in said
+    found = {}
+    for name in ("tuned", "few-shot"):
+        shown = call(root, "--question", "scores", "--protocol", name, "--json")
+        (line,) = json.loads(shown.stdout)
+        found[name] = {(row["encoder"], row["task"]): row["score"] for row in line["rows"]}
+    assert len(found["tuned"]) == len(ENCODERS) * len(TASKS)
+    few = {cell: score - 0.1 for cell, score in found["tuned"].items()}
+    assert found["few-shot"] == pytest.approx(few)
+
+
+def test_a_protocol_without_rows_is_a_mistake(study, tmp_path):
+    root = fill_protocols(tmp_path / "s", tasks=("digits",), seeds=1)
+    result = call(root, "--protocol", "knn")
+    assert result.exit_code == 2
+    assert "of the protocol 'knn'; choose from: few-shot, tuned." in result.stderr
+    result = call(study, "--protocol", "few-shot")
+    assert result.exit_code == 2
+    said = " ".join(result.stderr.split())
+    assert "No row of the folder's plan is of the protocol 'few-shot'; choose from: tuned." in said
 
 
 def test_an_incomplete_study_is_analysed_and_names_the_cell(tmp_path):

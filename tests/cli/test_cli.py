@@ -99,7 +99,7 @@ def test_an_unknown_option_or_kind_is_refused_by_the_parser():
 
 
 def test_an_interrupt_says_how_to_go_on(monkeypatch, tmp_path):
-    def stopped(*_args):
+    def stopped(*_args, **_options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("vireo.report.write_report", stopped)

@@ -54,6 +54,16 @@ def test_the_card_is_of_the_weights_as_they_are_when_saved(saved):
     assert open_encoder(f"run:{folder}").card.weights == card.weights
 
 
+def test_a_card_of_before_recipes_were_stated_has_none(saved):
+    _, folder = saved
+    change_card(folder, recipe="0123456789abcdef")
+    assert read_card(folder).recipe == "0123456789abcdef"
+    content = json.loads((folder / CARD).read_text())
+    del content["card"]["recipe"]
+    (folder / CARD).write_text(json.dumps(content))
+    assert open_encoder(f"run:{folder}").card.recipe == ""
+
+
 def test_a_transformer_of_another_size_comes_back_at_that_size(tmp_path):
     encoder = build("timm:vit_tiny_patch16_224", input_size=(64, 64))
     save_encoder(encoder, tmp_path)

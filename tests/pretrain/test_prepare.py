@@ -6,6 +6,7 @@ import pytest
 from tests.tiny import ArraySource
 
 from vireo.errors import SettingError
+from vireo.methods.moco_v2 import MoCoV2
 from vireo.pretrain import prepare as module
 from vireo.pretrain.prepare import choose_workers, count_classes, prepare
 from vireo.records import OptimizerSettings
@@ -49,6 +50,32 @@ def test_what_is_left_open_is_filled_in(make_settings, compute):
     assert prepare(make_settings(engine="auto"), gpu, "opencv").engine == "opencv"
     assert (run.steps_per_epoch, run.num_steps, run.num_classes) == (3, 6, 2)
     assert run.resolved()["images"] == 27
+
+
+def test_runs_that_differ_in_seed_or_images_alone_are_of_one_recipe(make_settings, compute):
+    own = make_settings().options
+    alike = (
+        {"seed": 1},
+        {"data": {"count": 30}},
+        {"options": {**own, "temperature": MoCoV2.Settings(image_size=8).temperature}},
+    )
+    others = (
+        {"options": {**own, "temperature": 0.5}},
+        {"optimizer": OptimizerSettings(learning_rate=0.06, weight_decay=1e-4)},
+        {"optimizer": None},
+        {"batch_size": 4},
+        {"epochs": 3},
+    )
+    first, *same = (prepare(make_settings(**c), compute).recipe for c in ({}, *alike))
+    assert same == [first] * len(alike)
+    recipes = {prepare(make_settings(**changes), compute).recipe for changes in others}
+    assert len(recipes - {first}) == len(others)
+
+
+def test_the_published_optimizer_is_one_recipe_whether_stated_or_not(make_settings, compute):
+    left = prepare(make_settings(optimizer=None), compute)
+    stated = prepare(make_settings(optimizer=left.optimizer), compute)
+    assert (stated.recipe, stated.digest == left.digest) == (left.recipe, False)
 
 
 def test_the_same_seed_starts_from_the_same_weights(make_settings, compute):

@@ -20,6 +20,7 @@ from vireo.encoders import open_encoder
 from vireo.errors import SettingError, StoreError, TrainingError
 from vireo.methods.moco_v2 import MoCoV2
 from vireo.pretrain import interrupts, loop, pretrain
+from vireo.pretrain.prepare import prepare
 from vireo.pretrain.state import checkpoints, load_checkpoint
 from vireo.records import EncoderSpec, OptimizerSettings, PretrainSettings
 
@@ -105,6 +106,7 @@ def test_the_result_opens_as_an_encoder_with_an_honest_card(tmp_path, make_setti
     card = encoder.card
     assert (card.name, card.method, card.pretraining_set) == ("r", "supervised", "array")
     assert (card.images, card.epochs, card.steps) == (27, 2.0, 6)
+    assert card.recipe == prepare(make_settings("supervised"), compute).recipe
     assert encoder.classifier.weight.shape == (2, 8)
     recipe = files.read_json(out / "recipe.json")
     assert recipe["resolved"]["images"] == 27

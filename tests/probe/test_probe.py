@@ -39,8 +39,10 @@ def test_a_probe_learns_and_stores_all_there_is(run, request, tmp_path, encoder,
     epochs = 100 if name == "class_task" else 25
     task = dataclasses.replace(request.getfixturevalue(name), epochs=epochs)
     before = weights_digest(encoder)
+    encoder.card = dataclasses.replace(encoder.card, recipe="r")
     (row,) = run(task, settings)
     assert weights_digest(encoder) == before
+    assert row.recipe == "r"
     assert not any(p.requires_grad for p in encoder.parameters())
     assert row.score > row.floor
     assert row.low <= row.score <= row.high

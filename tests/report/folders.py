@@ -1,5 +1,7 @@
 """Study folders with made-up rows and galleries of every kind of task."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from vireo.digest import digest
@@ -39,6 +41,7 @@ def make_row(encoder, task, seed, score):
         epochs=None,
         steps=None,
         balance="unknown",
+        recipe="",
         architecture="resnet20",
         parameters=272474,
         encoder_flops=81_000_000,
@@ -116,4 +119,16 @@ def fill(root, encoders=ENCODERS, tasks=tuple(TASKS), seeds=2, *, baseline=ENCOD
     plan = {"name": "test study", "summary": "made up", "baseline": baseline}
     write_json(folder.plan, plan | {"probe": {"level": 0.95}})
     write_json(folder.cells, cells)
+    return root
+
+
+def fill_protocols(root, **options):
+    """Write rows of "tuned", and of "few-shot" that score .1 less, as two probes leave them."""
+    folder, store = StudyFolder(fill(root, **options)), ResultStore(StudyFolder(root).results)
+    for row in store.rows():
+        key, few = replace(row.key, protocol="few"), row.score - 0.1
+        other = replace(row, key=key, protocol="few-shot", score=few, low=few, high=few)
+        store.write(other, store.outcomes(row.key), store.gallery(row.key))
+    folder.plan.unlink()
+    folder.cells.unlink()
     return root

@@ -11,7 +11,8 @@ from vireo.store.folder import StudyFolder
 from vireo.store.results import ResultStore
 
 FACTS = (
-    *("method", "pretraining_set", "balance", "architecture", "parameters", "encoder_flops"),
+    *("method", "pretraining_set", "balance", "recipe", "architecture", "parameters"),
+    "encoder_flops",
     *("family", "metric", "unit", "protocol", "score", "raw", "low", "high", "n", "floor"),
 )
 KINDS = {

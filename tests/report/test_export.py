@@ -6,12 +6,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 from tests.report.conftest import FEW
-from tests.report.folders import ENCODERS, TASKS, fill
+from tests.report.folders import ENCODERS, TASKS, fill, fill_protocols
 from tests.report.planted_folder import add_runs
+from typer.testing import CliRunner
 
 from vireo.analysis import Finding, read_study
-from vireo.errors import StoreError
-from vireo.report import export, write_figures, write_tables
+from vireo.cli.main import app
+from vireo.errors import SettingError, StoreError
+from vireo.report import export, write_figures, write_report, write_tables
 from vireo.report.questions import find_all
 
 pytestmark = pytest.mark.usefixtures("few")
@@ -42,6 +44,24 @@ def test_every_table_is_written_as_csv_and_latex(study, tmp_path):
     assert text.count(r" \\") == len(scores) + 1
     again = [path.read_bytes() for path in write_tables(study, tmp_path / "t2")]
     assert [path.read_bytes() for path in written] == again
+
+
+def test_of_several_protocols_one_is_reported(tmp_path):
+    root = fill_protocols(tmp_path / "s", seeds=1)
+    for write in (write_report, write_figures, write_tables):
+        with pytest.raises(SettingError, match=r"got few-shot, tuned.* --protocol few-shot"):
+            write(root, tmp_path / "none")
+    page, figures, tables = tmp_path / "page.html", tmp_path / "f", tmp_path / "t"
+    places = ("--out", page, "--figures", figures, "--tables", tables)
+    words = ("report", root, "--protocol", "few-shot", *places)
+    result = CliRunner().invoke(app, [*map(str, words)])
+    assert result.exit_code == 0, result.stderr
+    assert ">few-shot<" in page.read_text()
+    assert (figures / "overview.svg").is_file()
+    shown = pd.read_csv(tables / "scores.csv").set_index(["encoder", "task"])["score"]
+    few = read_study(root, protocol="few-shot").table.set_index(["encoder", "task"])["score"]
+    assert len(shown) == len(ENCODERS) * len(TASKS)
+    pd.testing.assert_series_equal(shown, few, check_like=True)
 
 
 @pytest.mark.parametrize("words", ["../../etc/passwd", "a/b", "x" * 300, "", ".", "a b", "a-b"])

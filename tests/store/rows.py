@@ -30,6 +30,7 @@ def make_row(seed: int = 0, **changes) -> ResultRow:
         "epochs": None,
         "steps": 78200,
         "balance": "balanced",
+        "recipe": "0123456789abcdef",
         "architecture": "resnet20",
         "parameters": 7,
         "encoder_flops": 11,
@@ -71,7 +72,7 @@ def hostile_rows():
     """One row a name, with and without the facts that may be unknown."""
     for number, name in enumerate(HOSTILE):
         key = RowKey(encoder=f"e{number}", task="t", protocol="p", scoring="standard", seed=number)
-        unknown = {"images": None, "steps": None, "encoder_flops": None, "epochs": None}
+        unknown = dict.fromkeys(("images", "steps", "encoder_flops", "epochs")) | {"recipe": ""}
         facts = unknown if number % 2 else {"images": 2**53 + 1, "epochs": 0.1 + 0.2}
         yield make_row(**{**facts, "key": key, "encoder": name, "metrics": {name: 1 / 3}})
 
@@ -79,7 +80,7 @@ def hostile_rows():
 def facts_of(row):
     """Every column by hand, from the row's own attributes."""
     plain = (
-        "encoder method pretraining_set images epochs steps balance architecture parameters "
+        "encoder method pretraining_set images epochs steps balance recipe architecture parameters "
         "encoder_flops task dataset family metric unit protocol score raw low high n floor time"
     )
     return {

@@ -20,7 +20,10 @@ def from_csv(path):
         lines = list(csv.DictReader(file))
     types = {"integer": int, "real": float, "text": str}
     read = [
-        {c.name: types[c.kind](line[c.name]) if line[c.name] else None for c in COLUMNS}
+        {
+            c.name: types[c.kind](line[c.name]) if line[c.name] or not c.optional else None
+            for c in COLUMNS
+        }
         for line in lines
     ]
     assert all(list(line) == [column.name for column in COLUMNS] for line in lines)
@@ -62,7 +65,7 @@ def test_pandas_reads_the_csv_as_the_pages_say(study, tmp_path):
 def test_parquet_states_its_types_and_the_format(study):
     export(study, "parquet")
     schema = parquet.read_schema(study / "results.parquet")
-    assert schema.metadata[b"vireo.format"] == b"2"
+    assert schema.metadata[b"vireo.format"] == b"3"
     assert [field.name for field in schema if field.nullable] == [
         *("images", "epochs", "steps", "encoder_flops")
     ]

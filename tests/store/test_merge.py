@@ -125,7 +125,7 @@ def test_of_an_old_and_a_new_format_the_fuller_row_is_kept(tmp_path, order):
     path = next(StudyFolder(old).results.glob("*.json"))
     fields = plain(make_row())
     path.write_text(
-        json.dumps({k: fields[k] for k in fields if k not in ("steps", "encoder_flops")})
+        json.dumps({k: fields[k] for k in fields if k not in ("steps", "encoder_flops", "recipe")})
     )
     assert ResultStore(StudyFolder(old).results).rows()[0].steps is None
     merge([[new, old][place] for place in order], tmp_path / "all")
@@ -133,6 +133,15 @@ def test_of_an_old_and_a_new_format_the_fuller_row_is_kept(tmp_path, order):
     before = path.read_bytes()
     merge([new], old)
     assert path.read_bytes() == before  # a row that is there is never rewritten
+
+
+def test_of_rows_with_and_without_a_recipe_the_one_that_states_it_is_kept(tmp_path):
+    old, new = folder(tmp_path / "old", make_row(recipe="")), folder(tmp_path / "new", make_row())
+    merge([old, new], tmp_path / "all")
+    assert ResultStore(StudyFolder(tmp_path / "all").results).rows() == [make_row()]
+    other = folder(tmp_path / "other", make_row(recipe="other"))
+    with pytest.raises(SettingError, match="recipe '0123456789abcdef' against 'other'"):
+        merge([new, other], tmp_path / "both")
 
 
 def test_broken_and_missing_folders_are_named(tmp_path):

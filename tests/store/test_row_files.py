@@ -69,7 +69,7 @@ def path_of(root, row):
 
 
 def test_a_row_of_format_1_reads_with_what_it_did_not_know_unknown(tmp_path):
-    row = make_row(steps=None, encoder_flops=None)
+    row = make_row(steps=None, encoder_flops=None, recipe="")
     path_of(tmp_path, row).write_text(FORMAT_1)
     assert ResultStore(tmp_path).rows() == [row]
     ResultStore(tmp_path).write(make_row(seed=1), OUTCOMES)
@@ -79,10 +79,19 @@ def test_a_row_of_format_1_reads_with_what_it_did_not_know_unknown(tmp_path):
     assert str(table["encoder_flops"].dtype) == str(table["steps"].dtype) == "Int64"
 
 
+def test_a_row_of_format_2_reads_with_an_empty_recipe(tmp_path):
+    row = make_row(recipe="")
+    text = FORMAT_1.replace("{", '{"format": 2, "steps": 78200, "encoder_flops": 11,', 1)
+    path_of(tmp_path, row).write_text(text)
+    assert ResultStore(tmp_path).rows() == [row]
+    assert path_of(tmp_path, row).read_text() == text
+    assert read_table(tmp_path)["recipe"].tolist() == [""]
+
+
 def test_a_row_is_written_with_its_format_and_all_fields(tmp_path):
     ResultStore(tmp_path).write(make_row(), OUTCOMES)
     stored = json.loads(path_of(tmp_path, make_row()).read_text())
-    assert stored.pop("format") == 2
+    assert stored.pop("format") == 3
     assert list(stored) == [field.name for field in dataclasses.fields(ResultRow)]
     assert stored["steps"] == 78200
 
@@ -90,11 +99,12 @@ def test_a_row_is_written_with_its_format_and_all_fields(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('"format": 3,', "format 3; this vireo reads formats up to 2. Update vireo"),
+        ('"format": 4,', "format 4; this vireo reads formats up to 3. Update vireo"),
         ('"format": 0,', "format is 0"),
         ('"format": "2",', "format is '2'"),
         ('"format": true,', "format is True"),
         ('"format": 2,', r"lacks or adds \['encoder_flops', 'steps'\]"),
+        ('"format": 3,', r"lacks or adds \['encoder_flops', 'recipe', 'steps'\]"),
     ],
 )
 def test_other_formats_are_named(tmp_path, text, said):

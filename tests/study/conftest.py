@@ -112,6 +112,7 @@ class Fake:
             epochs=None,
             steps=None,
             balance="unknown",
+            recipe="",
             architecture=card.architecture,
             parameters=card.parameters,
             encoder_flops=card.flops,

@@ -46,6 +46,7 @@ def facts_of(table: pd.DataFrame) -> pd.DataFrame:
     """Return one line an encoder, by name: its recipe's facts and `recipe`, what tells runs apart.
 
     Encoders of one recipe differ in their seed alone: they are repeats, not independent encoders.
+    Where rows state no digest of a recipe, it is taken to be the same.
     """
     facts = table.groupby("encoder", sort=True)[list(RECIPE)].first()
     recipe = facts.map(str).agg(" | ".join, axis=1)

@@ -22,9 +22,10 @@ from vireo.analysis.words import listed, numbered
 from vireo.errors import SettingError
 
 CAPTION = (
-    "Runs of one recipe: the same method, set, images, epochs, balance and architecture, taken to "
-    "differ in their seeds (and the draw of a subset) alone. Rows state no other settings, such as "
-    "a temperature: give a variant a method's name of its own. `deviation`: standard deviation of "
+    "Runs of one recipe: the same method, set, images, epochs, balance, architecture and digest "
+    "of all other settings, so that they differ in their seeds (and the draw of a subset) alone. "
+    "Rows of encoders that others trained, and older ones, have no digest and are taken to agree: "
+    "give a variant of those a method's name of its own. `deviation`: standard deviation of "
     "their scores. `relative`: mean of |score - mean| / |mean|, as the study reports it; it "
     "depends on where a metric has its zero. `between`: standard deviation over all recipes of "
     "the table. `head`: standard deviation over seeds of the probe's head, which over the root of "
@@ -82,17 +83,22 @@ def _distinct(table: pd.DataFrame, facts: pd.DataFrame) -> pd.DataFrame:
 def _repeated(facts: pd.DataFrame) -> dict[str, list[str]]:
     """Return words for a recipe to the names of its runs, where there are several.
 
-    Weights of which nobody says how long they were trained may be of different recipes.
+    Weights of which nobody says how long they were trained may be of different recipes. Recipes
+    that the words do not tell apart are called after their first run too.
     """
     known = facts[facts["epochs"].notna() & (facts["pretraining_set"] != "unknown")]
-    found = {}
-    for _, runs in known.groupby("recipe", sort=True):
-        if len(runs) > 1:
-            first = runs.iloc[0]
-            words = f"{first['method']} on {first['pretraining_set']}, {first['epochs']:g} epochs"
-            words += f" ({first['architecture']})" if facts["architecture"].nunique() > 1 else ""
-            found[words] = [str(name) for name in runs.index]
-    return found
+    groups = [runs for _, runs in known.groupby("recipe", sort=True) if len(runs) > 1]
+    several = facts["architecture"].nunique() > 1
+    words = [_words(runs.iloc[0], several) for runs in groups]
+    return {
+        word + f", as {runs.index[0]}" * (words.count(word) > 1): [str(name) for name in runs.index]
+        for word, runs in zip(words, groups, strict=True)
+    }
+
+
+def _words(run: pd.Series, several: bool) -> str:
+    words = f"{run['method']} on {run['pretraining_set']}, {run['epochs']:g} epochs"
+    return words + f" ({run['architecture']})" * several
 
 
 def _between(wide: pd.DataFrame, facts: pd.DataFrame) -> pd.Series:

@@ -19,7 +19,7 @@ from vireo.errors import SettingError, StoreError
 from vireo.files import read_json
 from vireo.store.folder import StudyFolder
 
-RECIPE = ("method", "pretraining_set", "images", "epochs", "balance", "architecture")
+RECIPE = ("method", "pretraining_set", "images", "epochs", "balance", "architecture", "recipe")
 """What tells two encoders apart but for the seed of their pre-training."""
 NEEDED = (
     *("encoder", *RECIPE, "task", "family", "metric", "unit"),
@@ -47,15 +47,26 @@ class Study:
     context: Context = ALONE
 
 
-def read_study(root: Path) -> Study:
+def read_study(root: Path, *, protocol: str = "") -> Study:
     """Read a study's folder, or any folder with `results` in it.
 
     Only rows of the current plan are kept, in the plan's order of encoders and tasks: a folder
     keeps rows of earlier plans, for they may be wanted again.
 
+    Args:
+        root: the folder.
+        protocol: whose rows are kept; all if empty.
+
     Raises:
         StoreError: no results there, or a file that is not ours.
+        SettingError: no row of the protocol.
     """
+    study = _read(root)
+    return _of_protocol(study, protocol) if protocol else study
+
+
+def _read(root: Path) -> Study:
+    """Return the study of a folder with all its protocols."""
     from vireo.store.results import read_table
 
     folder = StudyFolder(root)
@@ -141,13 +152,13 @@ def consistent(table: pd.DataFrame) -> None:
         )
     if table.empty:
         raise SettingError("The table has no rows yet; run the study first.")
-    for column in ("protocol", "scoring"):
+    for column, option in (("protocol", "--protocol {0}, or "), ("scoring", "")):
         found = sorted(table[column].unique())
         if len(found) > 1:
             raise SettingError(
                 f"Rows of one {column} can be compared; got {', '.join(found)}. "
-                f"Keep one, for example table[table.{column} == '{found[0]}'], or give each a "
-                "folder of its own."
+                f"Keep one, for example {option.format(found[0])}"
+                f"table[table.{column} == '{found[0]}'], or give each a folder of its own."
             )
     twice = table[table.duplicated(["encoder", "task", "seed"])]
     if len(twice):
@@ -185,6 +196,18 @@ def _of_plan(table: pd.DataFrame, cells: Sequence[dict[str, Any]]) -> pd.DataFra
     kept = wanted.merge(table.drop(columns="encoder"), on="digest")
     ordered = kept.sort_values(["place", "seed"], ignore_index=True)
     return ordered[table.columns]
+
+
+def _of_protocol(study: Study, protocol: str) -> Study:
+    """Keep the rows of one protocol; a study without rows stays one."""
+    kept = study.table[study.table["protocol"] == protocol]
+    if kept.empty and len(study.table):
+        whose = "of the folder's plan" if study.plan else "there"
+        raise SettingError(
+            f"No row {whose} is of the protocol '{protocol}'; "
+            f"choose from: {', '.join(sorted(study.table['protocol'].unique()))}."
+        )
+    return replace(study, table=kept.reset_index(drop=True))
 
 
 def _errors(folder: StudyFolder) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vireo.cli.options import PATH, Json
+from vireo.cli.options import PATH, Json, Protocol
 from vireo.cli.output import Line, score_lines, show
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def analyse(
         str,
         typer.Option("--question", "--only", help="One analysis by name; all if not given."),
     ] = "",
+    protocol: Protocol = "",
     as_json: Json = False,
 ) -> None:
     """Answer the study's questions from a folder of results, in a sentence each, then the tables.
@@ -34,7 +35,7 @@ def analyse(
     from vireo.analysis import read_study
     from vireo.console import warn
 
-    study = read_study(folder)
+    study = read_study(folder, protocol=protocol)
     if study.missing:
         warn(f"missing cells: {', '.join(study.missing)}")
     answers: dict[str, Finding | str]

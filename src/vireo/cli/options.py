@@ -13,6 +13,10 @@ Threads = Annotated[
     int | None,
     typer.Option(min=1, help="Threads of torch on the CPU; they are part of the numbers."),
 ]
+Protocol = Annotated[
+    str,
+    typer.Option("--protocol", metavar="NAME", help="Of which rows, where a folder has several."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print an array of objects.")]
 
 

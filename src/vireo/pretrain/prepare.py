@@ -51,6 +51,17 @@ class Run:
         """Optimiser steps of the whole run."""
         return self.steps_per_epoch * self.settings.epochs
 
+    @property
+    def recipe(self) -> str:
+        """Digest of what runs have in common that differ in their seed or their images alone.
+
+        Cards name the images beside it, and draws of one subset are of one recipe.
+        """
+        shared = dataclasses.replace(
+            self.settings, data="", seed=0, options={}, optimizer=self.optimizer
+        )
+        return digest(shared, self.method_settings)
+
     def resolved(self) -> dict[str, Any]:
         """What must not change between the parts of a run that is resumed."""
         return {

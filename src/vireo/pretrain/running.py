@@ -133,6 +133,7 @@ def _finish(run: Run, encoder: Encoder, out: Path) -> None:
         pretraining_set=run.spec.name,
         images=len(run.source),
         balance=run.source.balance,
+        recipe=run.recipe,
         epochs=float(settings.epochs),
         steps=run.num_steps,
         source=f"run:{out}",

@@ -190,6 +190,7 @@ def _row(
         epochs=card.epochs,
         steps=card.steps,
         balance=card.balance,
+        recipe=card.recipe,
         architecture=card.architecture,
         parameters=card.parameters,
         encoder_flops=card.flops,

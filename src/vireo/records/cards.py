@@ -55,6 +55,8 @@ class EncoderCard:
         features: width of the pooled feature.
         source: the spec it was opened from.
         weights: digest of its tensors; of the recipe, before it is trained.
+        recipe: digest of the settings of its pre-training without the seed and the images; empty
+            where nobody knows them.
     """
 
     name: str
@@ -75,6 +77,7 @@ class EncoderCard:
     epochs: float | None = None
     steps: int | None = None
     balance: str = "unknown"
+    recipe: str = ""
     maps: str = ""
     native_strides: tuple[int, int, int, int, int] | None = None
 

@@ -64,6 +64,8 @@ class ResultRow:
 
     Attributes:
         method ... parameters: facts of the encoder's card that analyses group by.
+        recipe: tells options of pre-training apart; empty where unknown, and in rows of formats 1
+            and 2.
         encoder_flops: of one forward pass at the card's input size; None in rows of format 1.
         score: higher is better; raw: the metric's own value and direction.
         low, high: bootstrap interval of `score` over the n test examples.
@@ -83,6 +85,7 @@ class ResultRow:
     epochs: float | None
     steps: int | None
     balance: str
+    recipe: str
     architecture: str
     parameters: int
     encoder_flops: int | None

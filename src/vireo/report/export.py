@@ -19,17 +19,17 @@ from vireo.report.score_table import ordered_cells
 from vireo.report.tables import write_csv, write_latex
 
 
-def write_figures(study_dir: Path, out: Path) -> list[Path]:
+def write_figures(study_dir: Path, out: Path, *, protocol: str = "") -> list[Path]:
     """Write every figure of a study into the folder `out`, each as SVG and as PDF.
 
     They are those of the page: `overview` (also as PNG), each question's, learning curves and maps
-    of similarity.
+    of similarity. `protocol` is that of `write_report`.
 
     Raises:
         StoreError: no results there.
         SettingError: the results are empty or cannot be compared.
     """
-    study = read_study(study_dir)
+    study = read_study(study_dir, protocol=protocol)
     consistent(study.table)
     whole = overview(ordered_cells(study.table))
     written = [save(whole, out / f"overview.{kind}") for kind in ("png", "svg", "pdf")]
@@ -39,16 +39,17 @@ def write_figures(study_dir: Path, out: Path) -> list[Path]:
     return written
 
 
-def write_tables(study_dir: Path, out: Path) -> list[Path]:
+def write_tables(study_dir: Path, out: Path, *, protocol: str = "") -> list[Path]:
     """Write every table of a study into the folder `out`, each as CSV and as LaTeX.
 
     CSV has all digits; LaTeX is rounded as the page is, with the caption that says how it was made.
+    `protocol` is that of `write_report`.
 
     Raises:
         StoreError: no results there.
         SettingError: the results are empty or cannot be compared.
     """
-    study = read_study(study_dir)
+    study = read_study(study_dir, protocol=protocol)
     consistent(study.table)
     written = []
     for name, caption, frame in _tables(study, study_dir):

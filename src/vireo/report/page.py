@@ -21,14 +21,19 @@ from vireo.report.words import TURNERS, number
 SCRIPTS = ("basics.js", "tables.js", "plots.js", "start.js")
 
 
-def write_report(study_dir: Path, out: Path) -> Path:
+def write_report(study_dir: Path, out: Path, *, protocol: str = "") -> Path:
     """Write the report of the study (or probe) in `study_dir` to the HTML file `out`.
+
+    Args:
+        study_dir: a folder with results.
+        out: the page.
+        protocol: of the rows it is about, where the folder has several.
 
     Raises:
         StoreError: no results there.
         SettingError: the results are empty or cannot be compared.
     """
-    content = collect(read_study(study_dir), study_dir)
+    content = collect(read_study(study_dir, protocol=protocol), study_dir)
     write_bytes(out, render(content).encode())
     return out
 

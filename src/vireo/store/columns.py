@@ -31,6 +31,7 @@ TABLE = (
     Column("epochs", "real", "passes over them", optional=True),
     Column("steps", "integer", "steps of its pre-training", optional=True),
     Column("balance", "text", "how the set's classes are balanced"),
+    Column("recipe", "text", "digest of its pre-training's settings; empty if unknown"),
     Column("architecture", "text", "shape of the network"),
     Column("parameters", "integer", "of the backbone"),
     Column(

@@ -24,6 +24,7 @@ from vireo.store.shared_plan import has_plan, shared_plan
 from vireo.store.similarities import SimilarityStore, turned
 
 _OF_THE_RUN = ("cost", "versions", "time")
+_UNKNOWN = (None, "")
 _ROUNDING = 1e-3
 """CKA of equal features on two machines agrees closer than this."""
 _SHOWN = 12
@@ -39,7 +40,7 @@ class Stored(NamedTuple):
     def known(self) -> int:
         """How many of its facts are known: those of an older format are fewer."""
         facts = [getattr(self.row, field.name) for field in dataclasses.fields(self.row)]
-        return sum(fact is not None for fact in facts)
+        return sum(fact not in _UNKNOWN for fact in facts)
 
 
 def merge(folders: Sequence[Path], out: Path, *, keep_first: bool = False) -> list[str]:
@@ -147,7 +148,7 @@ def _difference(first: Stored, second: Stored) -> str:
     found = [
         f"{name} {one!r} against {other!r}"
         for name, one, other in _facts(first.row, second.row)
-        if one != other and one is not None and other is not None
+        if one != other and one not in _UNKNOWN and other not in _UNKNOWN
     ]
     stores = [ResultStore(StudyFolder(s.folder).results) for s in (first, second)]
     if not _same(*(store.outcomes(first.row.key) for store in stores)):

@@ -16,7 +16,7 @@ from vireo.errors import StoreError
 from vireo.files import read_json, write_json
 from vireo.records import Cost, ResultRow, RowKey
 
-FORMAT = 2
+FORMAT = 3
 
 
 def write_row(path: Path, row: ResultRow) -> None:
@@ -65,8 +65,13 @@ def _from_1(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {"steps": None, "encoder_flops": None, **fields}
 
 
+def _from_2(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Format 2 did not know the recipe of pre-training."""
+    return {"recipe": "", **fields}
+
+
 _HINTS = {kind: typing.get_type_hints(kind) for kind in (ResultRow, RowKey, Cost)}
-_UPGRADES: dict[int, Callable[[Mapping[str, Any]], dict[str, Any]]] = {1: _from_1}
+_UPGRADES: dict[int, Callable[[Mapping[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2}
 
 
 def _record(kind: type[Any], value: Any, where: str) -> Any:
