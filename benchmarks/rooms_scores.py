@@ -37,7 +37,9 @@ def main() -> None:
     options = parser.parse_args()
     options.out.parent.mkdir(parents=True, exist_ok=True)
     for name in options.tasks:
-        line = {"task": name, "encoder_rate": options.encoder_rate} | dict(scores(find_task(name), options))
+        line = {"task": name, "encoder_rate": options.encoder_rate} | dict(
+            scores(find_task(name), options)
+        )
         with options.out.open("a") as out:
             out.write(json.dumps(line) + "\n")
         print(json.dumps(line), flush=True)
