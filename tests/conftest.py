@@ -1,9 +1,16 @@
 """What every test shares: one thread (sums are ordered by it), and real data where it is."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
+
+
+def pytest_configure():
+    """Hear Ctrl-C in a shell's background too, where programs and what they start ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

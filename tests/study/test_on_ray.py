@@ -36,14 +36,6 @@ def address(monkeypatch):
         cluster.stdin.close()
 
 
-@pytest.fixture
-def hears_interrupts():
-    """Undo what a shell does to tests in its background: they and their drivers ignore Ctrl-C."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 def driver(file, out, address):
     words = f"--engine ray --address {address} --device cpu --threads 1".split()
     return subprocess.Popen(
@@ -79,7 +71,6 @@ def is_alive(process):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("hears_interrupts")
 def test_drivers_and_workers_die_and_nothing_is_lost_or_done_twice(tmp_path, address):
     """Driver one is killed, two gets Ctrl-C, three ends; a worker is killed; a task always fails.
 

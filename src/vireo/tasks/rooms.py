@@ -1,19 +1,22 @@
 """Tasks on rendered rooms: every family and head, with exact labels, made on the spot.
 
 They stand in for tasks whose data most people do not have, at a size for two CPU cores. What was
-seen on smaller draws, by which the settings of these rooms were chosen, and so no evidence (700 to
-1,500 training examples, 200 to 500 tests, one seed): top-1 of a linear head on the pooled features
-of a ResNet-20, for several frames of a two-layer head on all of them; 1 - Fl-all by a siamese U-Net
-after 800 steps on 640 pairs.
+seen (`benchmarks/rooms_scores.py`, one seed; intervals are in docs/log.md): the best constant
+answer, frozen ResNet-20s with random weights and with those of CIFAR-10's labels, and the latter
+trained on end to end.
 
-                     constant answer   random weights   CIFAR-10 labels
-    rooms-nearest              .365             .415              .600
-    rooms-texture              .126             .158              .462
-    rooms-count                .295             .352              .527
-    rooms-steps                .235             .428              .420
-    rooms-egomotion            .195             .712              .517
-    rooms-actions              .145             .410
-    rooms-flow                 .171                               .536
+                     constant answer   random weights   CIFAR-10 labels   end to end
+    rooms-nearest              .364             .368              .584         .810
+    rooms-texture              .126             .164              .436         .870
+    rooms-actions              .095             .295              .250         .360
+    rooms-count                .314             .368              .554         .832
+    rooms-steps                .216             .450              .464         .696
+    rooms-egomotion            .200             .442              .512         .862
+    rooms-foreground           .447             .576              .786         .849
+    rooms-semantic             .071             .331              .564         .509
+    rooms-walkable             .317             .753              .862         .893
+    rooms-depth, m             1.27             1.07              .744         .600
+    rooms-flow                 .165             .581              .458         .181
 """
 
 from vireo.records import Task
