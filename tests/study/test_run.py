@@ -49,14 +49,18 @@ def test_everything_is_computed_once(write, fake, tmp_path, capfd):
     assert "0 cells computed, 7 were there already, 0 failed" in capfd.readouterr().err
 
 
-def test_some_cells_alone_and_then_the_others(write, fake, tmp_path):
-    plan, out = read_plan(write()), tmp_path / "out"
+def test_some_cells_alone_and_then_the_others(write, fake, tmp_path, monkeypatch):
+    plan, out, checked = read_plan(write()), tmp_path / "out", []
     table = run_study(plan, out, compute=choose("cpu"), only=["moco x digits", "other"])
     assert fake.computed == [ALL[0], *ALL[3:6]]
     assert len(table) == 3 * 2
     assert states(plan, out).count("to do") == 3
     assert len(run(plan, out)) == 3 * 2 * 2
     assert sorted(fake.computed) == sorted(ALL)
+    monkeypatch.setattr("vireo.study.run.check_plan", lambda plan, folder: checked.append(plan))
+    run_study(plan, out, compute=choose("cpu"), only=["random x digits"])
+    ((spec,), (task,)) = checked[0].encoders, checked[0].tasks
+    assert (spec.name, task.name, checked[0].pretrain) == ("random", "digits", {})
     with pytest.raises(SettingError, match=r"No cell of .* matches 'mooco'"):
         run_study(plan, tmp_path / "new", compute=choose("cpu"), only=["mooco"])
     assert not (tmp_path / "new").exists()

@@ -7,7 +7,7 @@ from tests.study.test_dispatch import plan
 
 from vireo.errors import SettingError
 from vireo.study.cells import Cell, plan_cells
-from vireo.study.selection import select
+from vireo.study.selection import part, select
 
 
 @pytest.fixture
@@ -35,6 +35,15 @@ def test_what_a_cell_needs_comes_with_it(study):
     probe = dataclasses.replace(study.probe, protocol="reference", reference="e0")
     chosen = select(dataclasses.replace(study, probe=probe), [f"made x {task}"])
     assert set(chosen) == {Cell("made"), Cell("made", task), Cell("e0", task)}
+
+
+def test_a_part_names_what_its_cells_need_alone(study):
+    task = study.tasks[1].name
+    small = part(study, select(study, [f"made x {task}", f"e1 x {task}"]))
+    assert [spec.name for spec in small.encoders] == ["e1"]
+    assert [*small.pretrain] == ["made"]
+    assert small.tasks == (study.tasks[1],)
+    assert part(study, select(study, ())) == study
 
 
 def test_a_pattern_that_matches_nothing_is_refused(study):

@@ -57,12 +57,14 @@ def plan(
     from vireo.study import forecast as told
     from vireo.study import read_plan
     from vireo.study.check import look
+    from vireo.study.selection import part, select
 
     read = read_plan(file)
-    checked = look(read)
+    chosen = select(read, only or ())
+    checked = look(part(read, chosen))
     refuse(f"The study '{read.name}'", checked.of("mistake"))
-    asked = compute(device, threads)
-    found = told.forecast(read, checked, _folder(out, read), asked, only=only or ())
+    there, where = _folder(out, read), compute(device, threads)
+    found = told.forecast(read, checked, there, where, chosen=chosen)
     lines = told.cell_lines(found)
     if as_json or cells or len(lines) <= LISTED:
         show(lines, as_json, columns=("name", "state", "time", "storage"))

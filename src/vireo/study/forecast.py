@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from vireo.records import StudyPlan
 from vireo.store.folder import StudyFolder
+from vireo.study.cells import Cell
 from vireo.study.check import Checked
 from vireo.study.demand import Demand
 from vireo.study.machine import shortages, size
-from vireo.study.selection import select
 from vireo.study.status import CellStatus, kept_cells, study_status
 from vireo.study.words import duration
 
@@ -38,7 +38,12 @@ class Forecast:
 
 
 def forecast(
-    plan: StudyPlan, checked: Checked, out: Path, compute: "Compute", *, only: Sequence[str] = ()
+    plan: StudyPlan,
+    checked: Checked,
+    out: Path,
+    compute: "Compute",
+    *,
+    chosen: Sequence[Cell] | None = None,
 ) -> Forecast:
     """Measure this machine for a moment and say what the cells that are left will take.
 
@@ -47,17 +52,13 @@ def forecast(
         checked: what was found of its encoders and data.
         out: the study's folder.
         compute: where it will run.
-        only: patterns of the cells to tell of (`selection.select`); all if there are none.
-
-    Raises:
-        SettingError: a pattern that matches nothing.
+        chosen: the cells to tell of; all if None.
     """
     from vireo.study.estimate import estimate, stored_blocks
     from vireo.study.rates import Rates
 
-    chosen = set(select(plan, only))
-    cells = [status for status in study_status(plan, out) if status.cell in chosen]
-    folder, rates = StudyFolder(out), Rates(compute)
+    cells, folder, rates = study_status(plan, out), StudyFolder(out), Rates(compute)
+    cells = [status for status in cells if chosen is None or status.cell in chosen]
     left = [status.cell for status in cells if status.state != "done"]
     stored = stored_blocks(plan, checked.cards, rates, kept_cells(cells, folder))
     demands = estimate(plan, checked.cards, rates, left, stored=stored.keys())

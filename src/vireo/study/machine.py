@@ -85,6 +85,6 @@ def _disk(demands: Sequence[Demand], folder: StudyFolder, kept: int) -> list[str
     return [
         f"disk: features and runs take {size(needed)}, and {folder.features} has {size(free)} free"
         + (f" and {size(there)} of them already" if there else "")
-        + ". Give --out a larger disk, or run fewer encoders at a time and delete 'features' after"
-        " each."
+        + ". Give --out a larger disk, or run fewer encoders at a time (--only) and delete"
+        " 'features' after each."
     ]

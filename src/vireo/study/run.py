@@ -17,6 +17,7 @@ import pandas as pd
 from vireo.catalog import resolve
 from vireo.console import say, warn
 from vireo.digest import digest, plain
+from vireo.errors import VireoError
 from vireo.files import lock, remove_leftovers, write_json
 from vireo.records import StudyPlan
 from vireo.store.folder import StudyFolder
@@ -25,7 +26,7 @@ from vireo.study.cells import Cell, CellIndex
 from vireo.study.check import check_plan
 from vireo.study.reference import agreement
 from vireo.study.resources import Resources
-from vireo.study.selection import select
+from vireo.study.selection import part, select
 from vireo.study.words import duration
 from vireo.study.work import Outcome, Worker
 
@@ -71,7 +72,7 @@ def run_study(  # noqa: PLR0913 - what, where to, on what: none of these follows
     resources = resources or Resources()
     folder = StudyFolder(out, resources.features)
     with lock(folder.lock, f"the study in {out}"):
-        check_plan(plan, folder)
+        check_plan(part(plan, chosen), folder)
         _tidy(folder)
         worker = Worker(plan, folder, compute or _choose(), workers)
         write_json(folder.plan, plain(plan))
@@ -87,7 +88,8 @@ def run_study(  # noqa: PLR0913 - what, where to, on what: none of these follows
 def class_names(plan: StudyPlan) -> dict[str, list[str]]:
     """Return the class names of those tasks of `plan` whose dataset has one for each output.
 
-    They are facts for people: neither a digest nor a number depends on them.
+    They are facts for people: neither a digest nor a number depends on them. Images that are not
+    here belong to cells that are not run now.
     """
     from vireo.data import open_split
 
@@ -95,7 +97,10 @@ def class_names(plan: StudyPlan) -> dict[str, list[str]]:
     for task in plan.tasks:
         if task.target not in _NAMED_TARGETS:
             continue
-        names = open_split(task.dataset, "test").class_names
+        try:
+            names = open_split(task.dataset, "test").class_names
+        except VireoError:
+            continue
         if len(names) == task.outputs:
             found[task.name] = list(names)
         elif names:

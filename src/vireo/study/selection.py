@@ -1,6 +1,7 @@
 """Some cells of a study: those whose names match, and what they need."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from vireo.errors import SettingError
@@ -32,6 +33,17 @@ def select(plan: StudyPlan, only: Sequence[str]) -> list[Cell]:
         chosen |= {Cell(reference, cell.task) for cell in chosen if cell.task}
     chosen |= {Cell(cell.encoder) for cell in chosen}
     return [cell for cell in cells if cell in chosen]
+
+
+def part(plan: StudyPlan, cells: Sequence[Cell]) -> StudyPlan:
+    """Return `plan` with the encoders, runs and tasks of `cells` alone: what has to be here."""
+    encoders, tasks = ({getattr(cell, kind) for cell in cells} for kind in ("encoder", "task"))
+    return replace(
+        plan,
+        encoders=tuple(spec for spec in plan.encoders if spec.name in encoders),
+        pretrain={name: run for name, run in plan.pretrain.items() if name in encoders},
+        tasks=tuple(task for task in plan.tasks if task.name in tasks),
+    )
 
 
 def _matches(cell: Cell, pattern: str) -> bool:
