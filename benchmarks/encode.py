@@ -44,7 +44,7 @@ def bare_seconds(encoder: Encoder, images: torch.Tensor, num_batches: int, compu
     return seconds(compute) - started
 
 
-def loop_seconds(encoder: Encoder, source: Source, options: argparse.Namespace, compute: Compute):
+def loop_seconds(encoder: Encoder, source: InMemory, options: argparse.Namespace, compute: Compute):
     started = seconds(compute)
     encode(
         encoder,
