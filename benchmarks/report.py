@@ -10,7 +10,7 @@ Run: PYTHONPATH=. python benchmarks/report.py   (a minute; needs chromium and pl
 Result (n = 5, medians, two idle cores of an AMD EPYC, Chromium 156):
 
     page     thread   paint   load
-    7.3 MB   0.61 s   0.3 s   0.87 s
+    7.3 MB   0.40 s   0.2 s   0.56 s
 
 Beside seven runnable processes the same page took 6.1 s of wall time, and as long on the thread.
 """
