@@ -17,6 +17,14 @@ Protocol = Annotated[
     str,
     typer.Option("--protocol", metavar="NAME", help="Of which rows, where a folder has several."),
 ]
+Architecture = Annotated[
+    str, typer.Option(help="Of file: encoders: resnet50, timm:NAME, ...; else recognised.")
+]
+Take = Annotated[
+    str, typer.Option(help="Of file: encoders that hold several networks: teacher, ...")
+]
+Mean = Annotated[str, typer.Option(help="Of file: encoders: 0.485,0.456,0.406.")]
+Std = Annotated[str, typer.Option(help="Of file: encoders: 0.229,0.224,0.225.")]
 Json = Annotated[bool, typer.Option("--json", help="Print an array of objects.")]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from vireo.cli.options import PATH, Device, Json, Threads
+from vireo.cli.options import PATH, Architecture, Device, Json, Mean, Std, Take, Threads
 
 if TYPE_CHECKING:
     from vireo.records import EncoderSpec, ProbeSettings
@@ -56,15 +56,11 @@ def probe(
     encoder_rate: Annotated[
         float | None, typer.Option(help="fine-tune: the encoder's rate, as a factor of the head's.")
     ] = None,
-    architecture: Annotated[
-        str, typer.Option(help="Of file: encoders: resnet50, timm:NAME, ...; else recognised.")
-    ] = "",
-    take: Annotated[
-        str, typer.Option(help="Of file: encoders that hold several networks: teacher, ...")
-    ] = "",
+    architecture: Architecture = "",
+    take: Take = "",
     input_size: Annotated[str, typer.Option(help="Of file: encoders: 224 or 224x320.")] = "",
-    mean: Annotated[str, typer.Option(help="Of file: encoders: 0.485,0.456,0.406.")] = "",
-    std: Annotated[str, typer.Option(help="Of file: encoders: 0.229,0.224,0.225.")] = "",
+    mean: Mean = "",
+    std: Std = "",
     device: Device = "auto",
     threads: Threads = None,
     as_json: Json = False,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vireo.cli.options import PATH, Device, Json, Threads
+from vireo.cli.options import PATH, Architecture, Device, Json, Mean, Std, Take, Threads
 from vireo.cli.output import Line, show
 
 if TYPE_CHECKING:
@@ -47,14 +47,10 @@ def similarity(
         Path, typer.Option(help="A study's folder, or any other.", **PATH)
     ] = SIMILARITIES,
     workers: Annotated[int, typer.Option(min=0, help="Processes that decode images.")] = 0,
-    architecture: Annotated[
-        str, typer.Option(help="Of file: encoders: resnet50, timm:NAME, ...; else recognised.")
-    ] = "",
-    take: Annotated[
-        str, typer.Option(help="Of file: encoders that hold several networks: teacher, ...")
-    ] = "",
-    mean: Annotated[str, typer.Option(help="Of file: encoders: 0.485,0.456,0.406.")] = "",
-    std: Annotated[str, typer.Option(help="Of file: encoders: 0.229,0.224,0.225.")] = "",
+    architecture: Architecture = "",
+    take: Take = "",
+    mean: Mean = "",
+    std: Std = "",
     device: Device = "auto",
     threads: Threads = None,
     as_json: Json = False,
